@@ -1,0 +1,1 @@
+"""One country office on one machine."""

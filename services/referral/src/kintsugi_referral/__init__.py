@@ -1,0 +1,1 @@
+"""The referral service of Kintsugi."""
