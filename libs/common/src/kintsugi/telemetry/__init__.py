@@ -1,0 +1,1 @@
+"""What a service tells about itself: traces and metrics, never personal data."""
