@@ -1,0 +1,37 @@
+"""What a service hands to the runtime: its core, its HTTP routes, its views and how they are stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic
+
+from fastapi import APIRouter
+
+from kintsugi.channels import Channel
+from kintsugi.pack import Pack
+from kintsugi.service import S, Service
+from kintsugi.settings import Settings
+from kintsugi.views import Views
+
+
+@dataclass(frozen=True)
+class Application(Generic[S]):
+    """One service, wired. The entry points of the group ``kintsugi.services`` name values of this type.
+
+    ``migrations`` is the folder of the service's own Alembic revisions. ``resources(settings, pack)`` makes the
+    immutable snapshot that decisions find in ``ctx.resources``; ``channels(settings)`` the ways out by name.
+    """
+
+    service: Service[S]
+    views: Views[S]
+    migrations: Path
+    routers: Sequence[APIRouter] = ()
+    resources: Callable[[Settings, Pack], Any] = lambda _settings, _pack: None
+    channels: Callable[[Settings], Mapping[str, Channel]] = field(default=lambda _settings: {})
+
+    @property
+    def name(self) -> str:
+        """The short name: ``intake`` in ``xa.intake.v1`` and ``/xa/intake``."""
+        return self.service.name

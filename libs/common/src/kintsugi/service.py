@@ -1,0 +1,266 @@
+"""How a service says what it does: one function per input, policies before it, and nothing of Kafka or SQL.
+
+A service is a value: which state it keeps, how events change it (``evolve``), what is owed (``agenda``), and a
+function for each event, command, deadline and send. The shell, the recovery and the tests all run this value.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Generic, Protocol, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from kintsugi.agenda import Agenda, Message, Outcome, Postpone, Refuse, Send, prefix
+from kintsugi.auth import Caller
+from kintsugi.contracts.base import Event, Purpose, Sealed
+from kintsugi.pack import Pack
+from kintsugi.sealing import Erased
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class State(BaseModel):
+    """What a service remembers of one subject: frozen, every field with a default, changed only by ``evolve``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+S = TypeVar("S", bound=State)
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """The policy has nothing against it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """Not now: an outcome, not an error. ``reason`` is a code from a closed list."""
+
+    reason: str
+
+
+Judgement = Allowed | Withheld
+Policy = Callable[[Any, Any, "Context"], Judgement]
+CASE_ON_HOLD = "case_on_hold"
+EVERY = "*"
+
+
+class Open(Protocol):
+    """Opens a sealed purpose of the current subject."""
+
+    def __call__(self, sealed: Sealed, model: type[M]) -> M | Erased: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a decision may look at besides its input and state. Immutable; ``now`` is business time, aware, UTC.
+
+    ``resources`` is what the service's composition root put there: an immutable snapshot of its own.
+    """
+
+    now: datetime
+    country: str
+    subject: str
+    pack: Pack
+    open: Open
+    on_hold: bool = False
+    caller: Caller | None = None
+    resources: Any = None
+    ids: Callable[[], str] = field(default=lambda: str(uuid.uuid4()))
+
+    def new_id(self) -> str:
+        """A new opaque identifier (uuid4)."""
+        return self.ids()
+
+
+class Rejected(Exception):
+    """A command that cannot be accepted: the caller gets ``status`` and a problem with this code and detail.
+
+    ``detail`` is shown to the caller and must hold nothing personal. ``next_step`` says what to do about it.
+    """
+
+    def __init__(self, code: str, detail: str, *, status: int = 409, next_step: str = "") -> None:
+        super().__init__(code)
+        self.code = code
+        self.detail = detail
+        self.status = status
+        self.next_step = next_step
+
+
+Decide = Callable[[Any, Any, Context], Sequence[Event]]
+WithheldDecide = Callable[[Any, Withheld, Any, Context], Sequence[Event]]
+
+
+@dataclass(slots=True, eq=False)
+class Handler:
+    """One registered function, the purposes it opens, and the policies that must all allow it."""
+
+    name: str
+    decide: Decide
+    reads: frozenset[Purpose]
+    seals: frozenset[Purpose]
+    requires: tuple[Policy, ...] = ()
+    creates: bool = False
+    tightens: bool = False
+    on_withheld: WithheldDecide | None = None
+
+    def withheld(self, function: WithheldDecide) -> WithheldDecide:
+        """Registers what follows when a policy withholds: ``(input, verdict, state, ctx) -> events``."""
+        self.on_withheld = function
+        return function
+
+    def run(self, given: object, state: object, ctx: Context) -> Sequence[Event]:
+        """Policies first, in order; then the function, or what it does when withheld.
+
+        Raises :class:`Rejected` where a policy withholds and nothing is registered for that.
+        """
+        for policy in self.requires:
+            judgement = policy(given, state, ctx)
+            if isinstance(judgement, Withheld):
+                if self.on_withheld is None:
+                    raise Rejected(judgement.reason, f"'{self.name}' is withheld: {judgement.reason}.")
+                return self.on_withheld(given, judgement, state, ctx)
+        return self.decide(given, state, ctx)
+
+
+Prepare = Callable[[Send, Any, Context], Message | Postpone | Refuse]
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """How a kind of send becomes a message at the moment of sending."""
+
+    prepare: Prepare
+    reads: frozenset[Purpose]
+
+
+class Evolve(Protocol[S]):
+    """A ``functools.singledispatch`` function; its registry says which types change the state."""
+
+    @property
+    def registry(self) -> Mapping[Any, Callable[..., Any]]: ...
+
+    def __call__(self, event: Any, state: S, /) -> S: ...
+
+
+class Service(Generic[S]):
+    """The functional core of one service.
+
+    ``fold_version`` is raised with every change of ``evolve`` or the state: a start then asks for a rebuild.
+    ``subscribes`` are the short names of the services whose topics are read, beyond those of registered events.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        state: type[S],
+        evolve: Evolve[S],
+        agenda: Callable[[S], Agenda] = lambda _state: {},
+        fold_version: int = 1,
+        subscribes: Iterable[str] = (),
+        tightening: Mapping[str, Policy] | None = None,
+    ) -> None:
+        self.name = name
+        self.state = state
+        self.evolve = evolve
+        self.agenda = agenda
+        self.fold_version = fold_version
+        self.tightening = dict(tightening or {})
+        self.events: dict[type[Event], Handler] = {}
+        self.commands: dict[type[BaseModel], Handler] = {}
+        self.deadlines: dict[str, Handler] = {}
+        self.outcomes: dict[str, Handler] = {}
+        self.preparations: dict[str, Preparation] = {}
+        self._subscribes = frozenset(subscribes)
+
+    @property
+    def subscribes(self) -> frozenset[str]:
+        """Short names of the services whose topics this one reads; never its own."""
+        types = {*self.events, *(t for t in self.evolve.registry if t is not object)}
+        return (self._subscribes | {t.service for t in types if t.service != EVERY}) - {self.name}
+
+    def takes(self, event: type[Event]) -> bool:
+        """Whether a type has a handler or changes the state; all others are ignored."""
+        return event in self.events or event in self.evolve.registry
+
+    def on(
+        self,
+        event: type[Event],
+        *,
+        reads: Iterable[Purpose] = (),
+        seals: Iterable[Purpose] = (),
+        requires: Sequence[Policy] = (),
+    ) -> Callable[[Decide], Handler]:
+        """Registers the decision that follows an event: ``(event, state after it, ctx) -> events``."""
+        return self._register(self.events, event, reads=reads, seals=seals, requires=requires)
+
+    def command(
+        self,
+        command: type[BaseModel],
+        *,
+        creates: bool = False,
+        tightens: bool = False,
+        reads: Iterable[Purpose] = (),
+        seals: Iterable[Purpose] = (),
+        requires: Sequence[Policy] = (),
+    ) -> Callable[[Decide], Handler]:
+        """Registers the decision on a command. ``creates`` makes the subject; ``tightens`` is accepted on hold."""
+        return self._register(
+            self.commands, command, reads=reads, seals=seals, requires=requires, creates=creates, tightens=tightens
+        )
+
+    def due(self, name: str, *, seals: Iterable[Purpose] = ()) -> Callable[[Decide], Handler]:
+        """Registers the decision on deadlines named ``name`` or ``name/…``: ``(entry name, state, ctx)``."""
+        return self._register(self.deadlines, name, seals=seals)
+
+    def outcome(self, name: str) -> Callable[[Decide], Handler]:
+        """Registers the decision on the end of sends named ``name`` or ``name/…``: ``(outcome, state, ctx)``."""
+        return self._register(self.outcomes, name)
+
+    def prepare(self, name: str, *, reads: Iterable[Purpose] = ()) -> Callable[[Prepare], Prepare]:
+        """Registers how sends named ``name`` or ``name/…`` become a message: pure, at the moment of sending."""
+
+        def register(function: Prepare) -> Prepare:
+            if name in self.preparations:
+                raise ValueError(f"service '{self.name}': sends '{name}' are prepared twice")
+            self.preparations[name] = Preparation(function, frozenset(reads))
+            return function
+
+        return register
+
+    def preparation(self, entry: str) -> Preparation:
+        """The preparation of an agenda entry. Raises LookupError where none is registered."""
+        return self._found(self.preparations, entry, "prepare")
+
+    def deadline(self, entry: str) -> Handler:
+        """The handler of a deadline entry. Raises LookupError where none is registered."""
+        return self._found(self.deadlines, entry, "due")
+
+    def outcome_of(self, outcome: Outcome) -> Handler:
+        """The handler of a send's end. Raises LookupError where none is registered."""
+        return self._found(self.outcomes, outcome.name, "outcome")
+
+    def _found(self, table: Mapping[str, Any], entry: str, verb: str) -> Any:
+        try:
+            return table[prefix(entry)]
+        except KeyError:
+            raise LookupError(f"service '{self.name}' has no '{verb}' for agenda entries '{prefix(entry)}'") from None
+
+    def _register(self, table: dict[Any, Handler], key: Any, **options: Any) -> Callable[[Decide], Handler]:
+        def register(function: Decide) -> Handler:
+            if key in table:
+                raise ValueError(f"service '{self.name}': {getattr(key, '__name__', key)} is handled twice")
+            reads = frozenset(options.pop("reads", ()))
+            seals = frozenset(options.pop("seals", ()))
+            requires = tuple(options.pop("requires", ()))
+            name = getattr(function, "__name__", "handler")
+            table[key] = Handler(name, function, reads=reads, seals=seals, requires=requires, **options)
+            return table[key]
+
+        return register

@@ -1,0 +1,65 @@
+"""What a process is told from outside: environment variables, read once, checked, with clear errors."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, PostgresDsn, SecretStr, UrlConstraints, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from kintsugi.contracts.base import Purpose
+
+
+class Profile(StrEnum):
+    """How strict a start is. ``production`` refuses weak settings; ``demo`` alone lets the clock be moved."""
+
+    development = "development"
+    demo = "demo"
+    production = "production"
+
+
+class SettingsError(Exception):
+    """A setting is missing or wrong; the text names the variable and the mend."""
+
+
+class Settings(BaseSettings):
+    """The settings of one service process. Every name is an environment variable with the prefix ``KINTSUGI_``.
+
+    A variable ``KINTSUGI_<SERVICE>_<NAME>`` wins over ``KINTSUGI_<NAME>``, so that several services can share a
+    process.
+    """
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
+
+    country: Annotated[str, Field(pattern=r"^[a-z]{2}$")]
+    countries: Path
+    contracts: Path
+    bootstrap: str
+    database_url: SecretStr
+    keyring_url: SecretStr
+    kek_identity: Path | None = None
+    kek_contact: Path | None = None
+    kek_assessment: Path | None = None
+    kek_narrative: Path | None = None
+    http_host: str = "127.0.0.1"
+    http_port: int
+    jwt_public_key: Path
+    profile: Profile = Profile.development
+    log_file: Path | None = None
+    span_file: Path | None = None
+    otlp_endpoint: str | None = None
+    trace_ratio: Annotated[float, Field(ge=0, le=1)] = 0.1
+    smtp_url: str | None = None
+    mail_from: str = "no-reply@office.example"
+    public_url: str | None = None
+    link_key: Path | None = None
+    replication_factor: int = 1
+    min_insync_replicas: int = 1
+    batch_size: Annotated[int, Field(ge=1, le=500)] = 200
+    session_timeout_ms: int = 30_000
+
+    def keks(self) -> dict[Purpose, Path]:
+        """The key-encryption key files of the purposes this service may open or seal."""
+        return {purpose: path for purpose in Purpose if (path := getattr(self, f"kek_{purpose}")) is not None}

@@ -1,0 +1,220 @@
+"""``given / when / then``: a behaviour is one line of test, without broker, database or mocks.
+
+::
+
+    scenario = Scenario(service, pack=load(folder))
+    scenario.given(case_opened(), assessed(needs=["housing"])).when(choose("b")).then(ReferralChosen, ReferralWithheld)
+    scenario.given(requested(answer_due=thursday)).owes("answer/…", at=thursday)
+
+The steps are those of the shell: events are numbered, sealed with real keys, evolved as a consumer would read them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Generic
+
+import uuid_utils
+from pydantic import BaseModel
+
+from kintsugi.agenda import Agenda, Deadline, Message, Outcome, Postpone, Refuse, Send
+from kintsugi.contracts.base import Event, Plaintext, Sealed
+from kintsugi.envelope import Envelope
+from kintsugi.sealing import DataKey, Erased
+from kintsugi.service import Rejected, S, Service
+from kintsugi.subject import Progress
+from kintsugi.turn import Causation, Office, Own, Stepper, Subject
+from kintsugi.vault import Vault
+
+MONDAY_AT_TEN = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
+SUBJECT = "case/00000000-0000-4000-8000-000000000001"
+
+
+class RandomKeys(Vault):
+    """A keyring in memory: every (subject, purpose) has a key, until it is erased."""
+
+    def _key(self, subject: str, purpose: str, *, create: bool) -> DataKey | Erased:
+        return self.keys.setdefault((subject, str(purpose)), DataKey(f"k-{purpose}", os.urandom(32)))
+
+
+class Match:
+    """Expects an event of a type with these fields: ``Match(ReferralWithheld, reason="consent_missing")``."""
+
+    def __init__(self, type_: type[Event], **fields: object) -> None:
+        self.type = type_
+        self.fields = fields
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, self.type) and all(getattr(other, k) == v for k, v in self.fields.items())
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"{self.type.__name__}({', '.join(f'{k}={v!r}' for k, v in self.fields.items())})"
+
+
+Expected = type[Event] | Event | Match
+
+
+class Scenario(Generic[S]):
+    """The start of a test: a service, its reference data and the hour."""
+
+    def __init__(
+        self,
+        service: Service[S],
+        pack: Any,
+        *,
+        country: str = "xa",
+        now: datetime = MONDAY_AT_TEN,
+        resources: Any = None,
+        caller: Any = None,
+    ) -> None:
+        self.stepper = Stepper(service, Office(country, pack, resources), RandomKeys())
+        self.now = now
+        self.caller = caller
+
+    def given(self, *events: Event) -> Given[S]:
+        """A subject to which these happened, in this order. Events of other services carry their own counters."""
+        given = Given(self, Subject(SUBJECT, Progress(), self.stepper.service.state()), self.now)
+        for event in events:
+            given = given.after(event)
+        return given
+
+
+@dataclass(frozen=True)
+class Given(Generic[S]):
+    """A subject with a past."""
+
+    scenario: Scenario[S]
+    subject: Subject[S]
+    now: datetime
+    emitted: tuple[Own, ...] = ()
+
+    @property
+    def state(self) -> S:
+        """What the service remembers."""
+        return self.subject.state
+
+    def at(self, now: datetime) -> Given[S]:
+        """The same at another business time."""
+        return replace(self, now=now)
+
+    def after(self, event: Event) -> Given[S]:
+        """One more event happened: of this service (no decision follows) or of another (what follows is applied)."""
+        stepper = self.scenario.stepper
+        if event.service == stepper.service.name:
+            subject, _ = stepper.emit(self.subject, [event], self.now, Causation("test", 0))
+            return replace(self, subject=subject)
+        envelope, read = self._consumed(event)
+        subject, own = stepper.event(self.subject, envelope, read, self.now, _no_span)
+        return replace(self, subject=subject, emitted=(*self.emitted, *own))
+
+    def when(self, given: Event | BaseModel | Outcome | str, *, caller: Any = None) -> Then[S]:
+        """An input: an event, a command, an outcome, or the name of a deadline that came due."""
+        stepper, causation = self.scenario.stepper, Causation("test", 0)
+        try:
+            if isinstance(given, str):
+                owed = stepper.agenda(self.subject).get(given)
+                due = owed.at if isinstance(owed, Deadline) else self.now
+                subject, own = stepper.deadline(self.subject, given, due, causation)
+            elif isinstance(given, Outcome):
+                subject, own = stepper.outcome(self.subject, given, self.now, causation)
+            elif isinstance(given, Event):
+                envelope, read = self._consumed(given)
+                subject, own = stepper.event(self.subject, envelope, read, self.now, _no_span)
+            else:
+                caller = caller or self.scenario.caller
+                subject, own = stepper.command(self.subject, given, self.now, causation, caller)
+        except Rejected as rejected:
+            return Then(self, (), rejected)
+        return Then(replace(self, subject=subject, emitted=(*self.emitted, *own)), tuple(own))
+
+    def prepared(self, name: str) -> Message | Postpone | Refuse:
+        """What the send ``name`` of the agenda becomes if it is claimed now."""
+        stepper = self.scenario.stepper
+        send = stepper.agenda(self.subject)[name]
+        if not isinstance(send, Send):
+            raise TypeError(f"agenda entry '{name}' is a deadline, not a send")
+        return stepper.service.preparation(name).prepare(send, self.state, stepper.context(self.subject, self.now))
+
+    def owes(self, name: str, *, at: datetime | None = None) -> Given[S]:
+        """Asserts that an entry of this name (a trailing ``…`` matches any rest) is owed, at this time if given."""
+        agenda: Agenda = self.scenario.stepper.agenda(self.subject)
+        found = {n: e for n, e in agenda.items() if n == name or (name.endswith("…") and n.startswith(name[:-1]))}
+        assert found, f"'{name}' is not owed; the agenda holds {sorted(agenda) or 'nothing'}"
+        if at is not None:
+            times = [entry.at for entry in found.values()]
+            assert at in times, f"'{name}' is owed at {times}, not at {at}"
+        return self
+
+    def owes_nothing(self, name: str = "…") -> Given[S]:
+        """Asserts that no entry of this name is owed."""
+        agenda = self.scenario.stepper.agenda(self.subject)
+        stem = name.removesuffix("…")
+        assert not (left := [n for n in agenda if n.startswith(stem)]), f"still owed: {left}"
+        return self
+
+    def opened(self, sealed: Sealed, model: type[Plaintext]) -> Any:
+        """The plaintext of a sealed value, as a reader with its key would have it."""
+        return self.scenario.stepper.context(self.subject, self.now).open(sealed, model)
+
+    def _consumed(self, event: Event) -> tuple[Envelope, Event]:
+        source = event.service if event.service != "*" else "intake"
+        envelope = Envelope(
+            id=str(uuid_utils.uuid7()),
+            source=f"/{self.scenario.stepper.office.country}/{source}",
+            type=event.type,
+            time=self.now,
+            subject=self.subject.id,
+            sequence=self.subject.progress.cursor(source) + 1,
+            correlationid="flow",
+        )
+        vault = self.scenario.stepper.vault
+        sealed: dict[str, Sealed] = {}
+        for purpose, value in event.sealed.items():
+            box = value if isinstance(value, Sealed) else vault.seal(value, purpose, envelope)
+            assert isinstance(box, Sealed)
+            sealed[purpose] = box
+        return envelope, event.with_sealed(sealed) if sealed else event
+
+
+@dataclass(frozen=True)
+class Then(Generic[S]):
+    """What followed from an input."""
+
+    given: Given[S]
+    own: tuple[Own, ...]
+    rejected: Rejected | None = None
+
+    @property
+    def events(self) -> Sequence[Event]:
+        """The events, as any consumer would read them."""
+        return [own.event for own in self.own]
+
+    def then(self, *expected: Expected) -> Given[S]:
+        """Asserts that exactly these events followed, in this order; returns the subject after them."""
+        assert self.rejected is None, f"refused: {self.rejected.code if self.rejected else ''}"
+        events = self.events
+        agrees = len(events) == len(expected) and all(
+            isinstance(got, want) if isinstance(want, type) else want == got
+            for got, want in zip(events, expected, strict=False)
+        )
+        assert agrees, f"expected {[_name(e) for e in expected]}, got {[_name(e) for e in events]}: {events!r}"
+        return self.given
+
+    def refused(self, code: str) -> Given[S]:
+        """Asserts that the command was refused with this code and changed nothing."""
+        assert self.rejected is not None, f"expected a refusal '{code}', got {[_name(e) for e in self.events]}"
+        assert self.rejected.code == code, f"refused with '{self.rejected.code}', not '{code}'"
+        return self.given
+
+
+def _name(event: object) -> str:
+    return event.__name__ if isinstance(event, type) else type(event).__name__ if isinstance(event, Event) else repr(event)
+
+
+def _no_span(_topic: str, _id: str, _flow: str, _type: str) -> None:
+    return None
