@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import structlog
+from pydantic_core import from_json
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from kintsugi.http.problems import Problem, internal_error
+from kintsugi.http.problems import Problem, body_not_json, internal_error
 from kintsugi.telemetry.metrics import Metrics
 from kintsugi.telemetry.tracing import Span, Tracing
 
@@ -144,6 +145,8 @@ class Border:
                 "Text with a NUL character cannot be stored.",
                 "Remove the character and send the request again.",
             )
+        if "json" in headers["content-type"].lower():
+            _check_json(body)
         return body
 
     @staticmethod
@@ -185,6 +188,14 @@ async def _read(receive: Receive, rule: BodyRule) -> bytes:
         parts.append(part)
         if not message.get("more_body", False):
             return b"".join(parts)
+
+
+def _check_json(body: bytes) -> None:
+    """Refuse what the standard library's parser lets pass: NaN, lone surrogates, nesting without end."""
+    try:
+        from_json(body, allow_inf_nan=False)
+    except ValueError:
+        raise body_not_json() from None
 
 
 def _too_large(rule: BodyRule) -> Problem:

@@ -80,6 +80,17 @@ def internal_error() -> Problem:
     )
 
 
+def body_not_json() -> Problem:
+    """The answer to a body that is not one JSON value of ordinary depth, in UTF-8, with finite numbers."""
+    return Problem(
+        400,
+        "body_not_json",
+        "The body is not JSON",
+        "The body could not be parsed as one JSON value.",
+        "Send one UTF-8 JSON object without NaN, lone surrogates or deep nesting.",
+    )
+
+
 def install(app: FastAPI) -> None:
     """Make every error of `app` a problem document: raised problems, refused input, and the framework's own."""
 
@@ -103,13 +114,7 @@ def install(app: FastAPI) -> None:
 def _refused_input(error: RequestValidationError, app: FastAPI) -> Problem:
     errors = error.errors()
     if any(each.get("type") == "json_invalid" for each in errors):
-        return Problem(
-            400,
-            "body_not_json",
-            "The body is not JSON",
-            "The body could not be parsed as one JSON value.",
-            "Send one UTF-8 JSON object.",
-        )
+        return body_not_json()
     return Problem(
         422,
         "input_refused",

@@ -1,21 +1,18 @@
 """How ended spans leave the process: an allow-list of attributes, then a thread per destination."""
 
-import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
+from pydantic_core import to_json
 
 from kintsugi.telemetry.context import TraceContext
-
-Attribute = str | int | bool
-Kind = Literal["server", "client", "producer", "consumer", "internal"]
+from kintsugi.telemetry.span import Span
 
 ALLOWED_ATTRIBUTES = frozenset(
     {
@@ -49,21 +46,6 @@ _OK = Status(StatusCode.UNSET)
 _ERROR = Status(StatusCode.ERROR)
 
 
-class EndedSpan(NamedTuple):
-    """One finished span. Times are nanoseconds since the epoch; ids are lower-case hex."""
-
-    name: str
-    kind: Kind
-    context: TraceContext
-    parent_span_id: str | None
-    links: tuple[TraceContext, ...]
-    attributes: Mapping[str, Attribute]
-    started: int
-    ended: int
-    failed: bool
-    tracestate: str | None
-
-
 class AllowedAttributesOnly(SpanProcessor):
     """Passes spans on without any attribute, event, link attribute or status text that is not on the allow-list."""
 
@@ -73,13 +55,13 @@ class AllowedAttributesOnly(SpanProcessor):
     def on_end(self, span: ReadableSpan) -> None:
         attributes = span.attributes or {}
         clean = span
-        if span.events or span.status.description or not all(_allowed(k, v) for k, v in attributes.items()):
+        if span.events or span.status.description or not _clean(attributes):
             clean = ReadableSpan(
                 name=span.name,
                 context=span.context,
                 parent=span.parent,
                 resource=span.resource,
-                attributes={k: v for k, v in attributes.items() if _allowed(k, v)},
+                attributes={k: v for k, v in attributes.items() if _clean({k: v})},
                 links=tuple(Link(link.context) for link in span.links),
                 kind=span.kind,
                 status=Status(span.status.status_code),
@@ -99,12 +81,16 @@ class AllowedAttributesOnly(SpanProcessor):
         return all(flushed)
 
 
-def _allowed(key: str, value: object) -> bool:
-    if key not in ALLOWED_ATTRIBUTES:
+def _clean(attributes: Mapping[str, object]) -> bool:
+    if not attributes.keys() <= ALLOWED_ATTRIBUTES:
         return False
-    if isinstance(value, str):
-        return len(value) <= _LONGEST_VALUE and value.isascii() and value.isprintable()
-    return isinstance(value, int)
+    for value in attributes.values():
+        if isinstance(value, str):
+            if len(value) > _LONGEST_VALUE or not value.isascii() or not value.isprintable():
+                return False
+        elif not isinstance(value, int):
+            return False
+    return True
 
 
 class SpanFile(SpanExporter):
@@ -112,11 +98,11 @@ class SpanFile(SpanExporter):
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("a", encoding="utf-8")
+        self._file = path.open("ab")
         self._lock = threading.Lock()
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        lines = "".join(json.dumps(_as_line(span), separators=(",", ":")) + "\n" for span in spans)
+        lines = b"".join(to_json(_as_line(span)) + b"\n" for span in spans)
         with self._lock:
             if self._file.closed:
                 return SpanExportResult.FAILURE
@@ -160,8 +146,8 @@ class SpanSink:
             *(BatchSpanProcessor(each, max_queue_size=_QUEUE, schedule_delay_millis=500) for each in exporters)
         )
 
-    def offer(self, span: EndedSpan) -> None:
-        """Queue one span for export."""
+    def offer(self, span: Span) -> None:
+        """Queue one ended span for export."""
         context = span.context
         state = TraceState.from_header([span.tracestate]) if span.tracestate else None
         parent = None

@@ -6,7 +6,6 @@ exports it from threads of its own.
 """
 
 import os
-import random
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,57 +14,12 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.trace.export import SpanExporter
 
 from kintsugi.telemetry.context import TraceContext, parse_traceparent
-from kintsugi.telemetry.export import Attribute, EndedSpan, Kind, SpanFile, SpanSink
+from kintsugi.telemetry.export import SpanFile, SpanSink
+from kintsugi.telemetry.span import Attribute, Kind, Span, ids
 
-# Trace ids only have to be distinct, not secret; the system's generator costs ten times as much.
-_ids = random.Random()  # noqa: S311
-os.register_at_fork(after_in_child=_ids.seed)
+__all__ = ["Span", "Tracing"]
 
 _MOST_LINKS = 128
-
-
-class Span:
-    """A sampled span that has not ended. `traceparent` is what travels on; pass the span to `Tracing.end`."""
-
-    __slots__ = ("attributes", "context", "kind", "links", "name", "parent_span_id", "started", "tracestate")
-
-    def __init__(
-        self,
-        name: str,
-        kind: Kind,
-        parent: TraceContext | None,
-        links: tuple[TraceContext, ...],
-        attributes: dict[str, Attribute],
-        tracestate: str | None = None,
-    ) -> None:
-        self.name = name
-        self.kind = kind
-        trace_id = parent.trace_id if parent else f"{_ids.getrandbits(128) or 1:032x}"
-        self.context = TraceContext(trace_id, f"{_ids.getrandbits(64) or 1:016x}", True)
-        self.parent_span_id = parent.span_id if parent else None
-        self.links = links
-        self.attributes = attributes
-        self.tracestate = tracestate
-        self.started = time.time_ns()
-
-    @property
-    def trace_id(self) -> str:
-        """32 hex digits, for logs and for people."""
-        return self.context.trace_id
-
-    @property
-    def span_id(self) -> str:
-        """16 hex digits."""
-        return self.context.span_id
-
-    @property
-    def traceparent(self) -> str:
-        """The W3C header value that makes this span the parent of whatever carries it."""
-        return f"00-{self.context.trace_id}-{self.context.span_id}-01"
-
-    def set(self, key: str, value: Attribute) -> None:
-        """Add an attribute; one that is not on the allow-list is dropped before export."""
-        self.attributes[key] = value
 
 
 class Tracing:
@@ -118,7 +72,7 @@ class Tracing:
 
         `links` are the `traceparent`s of what came before a human or timed step; malformed ones are left out.
         """
-        if self._sink is None or _ids.random() >= self._ratio:
+        if self._sink is None or ids.random() >= self._ratio:
             return None
         return Span(name, kind, None, _contexts(links), dict(attributes or {}))
 
@@ -241,20 +195,9 @@ class Tracing:
             return
         if error_code is not None:
             span.attributes["error.type"] = error_code
-        self._sink.offer(
-            EndedSpan(
-                name=span.name,
-                kind=span.kind,
-                context=span.context,
-                parent_span_id=span.parent_span_id,
-                links=span.links,
-                attributes=span.attributes,
-                started=span.started,
-                ended=time.time_ns(),
-                failed=error_code is not None,
-                tracestate=span.tracestate,
-            )
-        )
+            span.failed = True
+        span.ended = time.time_ns()
+        self._sink.offer(span)
 
     def flush(self, timeout_s: float = 5.0) -> bool:
         """Export what has ended so far; False when `timeout_s` seconds were not enough. Blocks: use a thread."""
