@@ -107,7 +107,7 @@ class Keyring:
         url: str,
         keks: Mapping[str, bytes],
         *,
-        cache_size: int = 20_000,
+        cache_size: int = 5_000,
         cache_seconds: float = CACHE_SECONDS,
         now: Callable[[], float] = machine_seconds,
     ) -> None:
