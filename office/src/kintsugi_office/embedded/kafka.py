@@ -144,7 +144,7 @@ class EmbeddedKafka:
         if self._alone:
             self._seats = {self._node: _seat(self.folder, self._node)}
         self._write_configuration()
-        java = [java_program(), f"-Xmx{self._heap}", *_JVM, *self._log_option(), "-cp", classpath]
+        java: list[str | Path] = [java_program(), f"-Xmx{self._heap}", *_JVM, *self._log_option(), "-cp", classpath]
         if not (self._data / "log" / "meta.properties").exists():
             self._format(java)
         self._process = servers.spawn(
