@@ -12,7 +12,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, StringConstraints
 from pydantic_core import CoreSchema, core_schema, to_json
 from typing_extensions import TypedDict
 
@@ -102,10 +102,14 @@ else:
             return Annotated[Any, _SealedOr(plaintext)]
 
 
-class NothingSealed(TypedDict):
-    """The sealed values of an event that has none."""
+if TYPE_CHECKING:
+    _NothingSealed = Mapping[str, object]
+else:
 
-    __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]
+    class _NothingSealed(TypedDict):
+        """The sealed values of an event that has none; a generated subclass names its own purposes instead."""
+
+        __pydantic_config__ = ConfigDict(extra="forbid")
 
 
 class _Exactly:
@@ -162,8 +166,8 @@ class Event(BaseModel):
     dataschema: ClassVar[str] = ""
     """The value of `ce_dataschema`."""
 
-    sealed: Mapping[str, SealedOr[Plaintext]] = {}
-    """Purpose to value; a generated subclass narrows it to its own purposes."""
+    sealed: _NothingSealed = Field(default_factory=dict)
+    """Purpose to value, for the purposes the event declares."""
 
     @classmethod
     def decode(cls, raw: bytes | str, *, source: str = "", id: str = "") -> Self:
