@@ -17,7 +17,7 @@ from pydantic_core import CoreSchema, core_schema, to_json
 from typing_extensions import TypedDict
 
 # Inputs are hidden from errors because an error text may reach a log, and an input may be personal.
-_STRICT = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+_STRICT = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
 
 
 class OpenEnum(StrEnum):

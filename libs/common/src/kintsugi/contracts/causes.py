@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from kintsugi.contracts.base import OpenEnum
 
 
-class Cause(StrEnum):
+class Cause(OpenEnum):
     """A reason code. Dead letters carry one of the first group, held subjects one of the second."""
 
     id_unreadable = "id_unreadable"

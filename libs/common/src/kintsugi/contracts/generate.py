@@ -40,6 +40,7 @@ class _Module:
     doc: str
     needs: set[str] = field(default_factory=set)
     defined: list[str] = field(default_factory=list)
+    imports: list[str] = field(default_factory=list)
     body: list[str] = field(default_factory=list)
 
     def render(self, common: set[str]) -> str:
@@ -59,7 +60,7 @@ class _Module:
             lines.append(f"from {_BASE} import {', '.join(base)}")
         if shared:
             lines.append(f"from kintsugi.contracts.events.common import {', '.join(shared)}")
-        return "\n".join([*lines, "", *self.body, ""])
+        return "\n".join([*lines, *self.imports, "", *self.body, ""])
 
 
 _BASE_NAMES = {"Day", "Event", "Instant", "OpenEnum", "Part", "Plaintext", "SealedOr", "Purposes"}
@@ -145,6 +146,10 @@ class _Writer:
 
     def enum(self, schema: Schema) -> None:
         name, codes = schema["title"], schema["enum"]
+        if "x-python" in schema:
+            self.module.imports.append(f"from {schema['x-python']} import {name} as {name}")
+            self.module.defined.append(name)
+            return
         if "unknown" not in codes:
             raise self.fail(name, "an enum needs the code `unknown`, which is what a consumer reads a new code as")
         self.need("OpenEnum")

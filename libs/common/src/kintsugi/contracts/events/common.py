@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from kintsugi.contracts.base import OpenEnum, Part
+from kintsugi.contracts.causes import Cause as Cause
 
 Id = Annotated[str, StringConstraints(pattern="^[0-9A-Za-z._:~-]{1,100}$")]
 """An opaque identifier, random, that says nothing about a person."""
@@ -27,8 +28,11 @@ Version = Annotated[str, StringConstraints(pattern="^[0-9]{1,5}([.][0-9]{1,5}){0
 CaseRef = Annotated[str, StringConstraints(pattern="^[A-Z]{2}-[0-9A-Z]{8}$")]
 """The short reference people read to each other: country and eight random characters."""
 
+CountryCode = Annotated[str, StringConstraints(pattern="^[a-z]{2}$")]
+"""A country office, as in topic names: ISO 3166-1 alpha-2 in small letters; xa to xz are fictional."""
+
 Country = Annotated[str, StringConstraints(pattern="^[A-Z]{2}$")]
-"""ISO 3166-1 alpha-2 code in capitals; XA to XZ are fictional."""
+"""ISO 3166-1 alpha-2 code in capitals, as in a citizenship."""
 
 Language = Annotated[str, StringConstraints(pattern="^[a-z]{2,3}(-[0-9A-Za-z]{2,8}){0,3}$")]
 """A language as a BCP 47 tag."""
@@ -327,8 +331,9 @@ class AnsweringStatus(OpenEnum):
 class NeedBand(OpenEnum):
     """How pressing a need is."""
 
+    urgent = "urgent"
     high = "high"
-    medium = "medium"
+    moderate = "moderate"
     low = "low"
     unknown = "unknown"
 
@@ -551,33 +556,6 @@ class TaskReason(OpenEnum):
     profile_stale = "profile_stale"
     no_translation = "no_translation"
     no_address = "no_address"
-    unknown = "unknown"
-
-
-class Cause(OpenEnum):
-    """Why an input could not be applied."""
-
-    id_unreadable = "id_unreadable"
-    subject_unreadable = "subject_unreadable"
-    sequence_unreadable = "sequence_unreadable"
-    source_mismatch = "source_mismatch"
-    key_mismatch = "key_mismatch"
-    sequence_reused = "sequence_reused"
-    header_unreadable = "header_unreadable"
-    content_type = "content_type"
-    oversize = "oversize"
-    unreadable_body = "unreadable_body"
-    contract_violation = "contract_violation"
-    unknown_major = "unknown_major"
-    unknown_schema = "unknown_schema"
-    handler_raised = "handler_raised"
-    agenda_stuck = "agenda_stuck"
-    depth_exceeded = "depth_exceeded"
-    database_refused = "database_refused"
-    gap = "gap"
-    cause_missing = "cause_missing"
-    lost_state = "lost_state"
-    blocked = "blocked"
     unknown = "unknown"
 
 

@@ -25,6 +25,7 @@ from kintsugi.contracts.events.common import (
     ContactBy,
     ControlMethod,
     Country,
+    CountryCode,
     DecidingBody,
     DependantsBand,
     ExploitationType,
@@ -153,8 +154,8 @@ class CaseOpened(Event):
 
     case_ref: CaseRef
     """The case's short reference."""
-    country: Country
-    """The country that owns the case."""
+    country: CountryCode
+    """The country office that owns the case."""
     office: Code
     """The country office."""
     channel: IntakeChannel
