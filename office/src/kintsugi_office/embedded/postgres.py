@@ -139,6 +139,11 @@ class EmbeddedPostgres:
             await connection.execute(f"CREATE DATABASE {_quoted(database)} OWNER {_quoted(owner)}{source}")
             await connection.execute(f"REVOKE CONNECT, TEMPORARY ON DATABASE {_quoted(database)} FROM PUBLIC")
 
+    async def admit(self, database: str, role: str) -> None:
+        """Let a role connect to a database it does not own; what it may do there is granted inside."""
+        async with _Connection(self.url(driver="postgresql")) as connection:
+            await connection.execute(f"GRANT CONNECT ON DATABASE {_quoted(database)} TO {_quoted(role)}")
+
     async def drop_database(self, database: str) -> None:
         """Drop a database, cutting off whoever is in it."""
         async with _Connection(self.url(driver="postgresql")) as connection:

@@ -1,0 +1,99 @@
+"""Where the project's shared files are, and where one office keeps its own."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class ProjectNotFound(RuntimeError):
+    """The folders ``contracts/`` and ``countries/`` were not found."""
+
+
+def project_folder() -> Path:
+    """The folder that holds ``contracts/`` and ``countries/``.
+
+    ``$KINTSUGI_PROJECT``, else the current folder or one above it, else the checkout this package is installed from.
+    """
+    chosen = os.environ.get("KINTSUGI_PROJECT")
+    here = Path.cwd()
+    candidates = [Path(chosen)] if chosen else [here, *here.parents, *Path(__file__).resolve().parents]
+    for folder in candidates:
+        if (folder / "contracts" / "topics").is_dir() and (folder / "countries").is_dir():
+            return folder.absolute()
+    raise ProjectNotFound(
+        f"No folder with contracts/ and countries/ at {chosen or here} or above it. "
+        "Run the command inside the project, or name the project in KINTSUGI_PROJECT."
+    )
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The data folder of one office: what is in it, by name."""
+
+    data: Path
+
+    @classmethod
+    def at(cls, data: Path | None) -> "Layout":
+        """The given folder, else ``$KINTSUGI_DATA``, else ``.kintsugi`` in the current folder."""
+        return cls((data or Path(os.environ.get("KINTSUGI_DATA") or ".kintsugi")).absolute())
+
+    def make(self) -> None:
+        """Make the folder. Others may pass through it (servers run under another account), not list it."""
+        self.data.mkdir(parents=True, exist_ok=True)
+        self.data.chmod(0o711)
+        for private in (self.secrets, self.logs, self.mail):
+            private.mkdir(mode=0o700, exist_ok=True)
+
+    @property
+    def state(self) -> Path:
+        """What runs now: pids, ports, addresses."""
+        return self.data / "office.json"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the supervisor while it runs."""
+        return self.data / "office.lock"
+
+    @property
+    def secrets(self) -> Path:
+        """Keys made at the first start."""
+        return self.data / "secrets"
+
+    @property
+    def logs(self) -> Path:
+        """One ``.log`` (its own) and one ``.out`` (what it printed) per process."""
+        return self.data / "logs"
+
+    @property
+    def mail(self) -> Path:
+        """The messages the capturing mail server took."""
+        return self.data / "mail"
+
+    @property
+    def postgres(self) -> Path:
+        """The embedded PostgreSQL."""
+        return self.data / "postgres"
+
+    @property
+    def kafka(self) -> Path:
+        """The embedded Kafka."""
+        return self.data / "kafka"
+
+    @property
+    def jwt_private_key(self) -> Path:
+        """Signs staff tokens."""
+        return self.secrets / "jwt-private.pem"
+
+    @property
+    def jwt_public_key(self) -> Path:
+        """Checks staff tokens."""
+        return self.secrets / "jwt-public.pem"
+
+    @property
+    def link_key(self) -> Path:
+        """Seals the links of providers."""
+        return self.secrets / "link.key"
+
+    def kek(self, purpose: str) -> Path:
+        """The key-encryption key of one sealed purpose."""
+        return self.secrets / f"kek-{purpose}.key"
