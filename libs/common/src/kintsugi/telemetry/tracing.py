@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace.export import SpanExporter
 
 from kintsugi.telemetry.context import TraceContext, parse_traceparent
@@ -53,7 +52,12 @@ class Tracing:
     ) -> "Tracing":
         """Export by OTLP over HTTP when `OTEL_EXPORTER_OTLP_ENDPOINT` (or its traces form) is set, else not."""
         endpoint = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")
-        exporter = OTLPSpanExporter(timeout=5) if endpoint else None
+        exporter: SpanExporter | None = None
+        if endpoint:
+            # Protobuf and an HTTP client: loaded only by a process that exports.
+            from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
+            exporter = OTLPSpanExporter(timeout=5)
         return cls(service, ratio, exporter, span_file, version=version)
 
     @property
