@@ -3,7 +3,7 @@
 `load("countries/xa")` gives a Pack or raises PackError; `check` lists every mistake with file and line.
 """
 
-from kintsugi.pack.country import DEADLINES, ROLES, TIGHTENINGS, DeadlineName, Office, Role
+from kintsugi.pack.country import DEADLINES, ROLES, DeadlineName, Office, Role
 from kintsugi.pack.directory import Agency, Directory, LocationType, Service, ServiceStatus
 from kintsugi.pack.findings import Finding, PackError
 from kintsugi.pack.instrument import Band, Domain, Instrument, Item, Need, Scale
@@ -12,7 +12,7 @@ from kintsugi.pack.messages import Text
 from kintsugi.pack.templates import TEMPLATES, Audience, Template
 
 __all__ = [
-    "DEADLINES", "ROLES", "TEMPLATES", "TIGHTENINGS", "Agency", "Audience", "Band", "DeadlineName", "Directory",
+    "DEADLINES", "ROLES", "TEMPLATES", "Agency", "Audience", "Band", "DeadlineName", "Directory",
     "Domain", "Finding", "Instrument", "Item", "LocationType", "Need", "Office", "Pack", "PackError", "Role", "Scale",
     "Service", "ServiceStatus", "Template", "Text", "check", "load",
 ]  # fmt: skip

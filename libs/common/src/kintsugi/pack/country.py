@@ -33,11 +33,6 @@ DEADLINES: tuple[DeadlineName, ...] = get_args(DeadlineName)
 Role = Literal["caseworker", "supervisor", "country_lead"]
 ROLES: tuple[Role, ...] = get_args(Role)
 
-TIGHTENINGS = {
-    "minors_contacted_by_worker_only": "no message goes to anyone under 18; a caseworker gets a task instead",
-}
-"""Policies a country may switch on by name. Each can only forbid more than the baseline."""
-
 
 def _known_zone(name: str) -> str:
     try:
@@ -117,7 +112,8 @@ class Country(Frozen):
     retention: FrozenMap[Code, Retention]
     baseline_instrument: str
     """The id of the instrument new assessments use."""
-    policies: tuple[str, ...] = ()
+    policies: FrozenMap[Code, FrozenMap[Code, tuple[Code, ...]]] = Field(default_factory=dict, validate_default=True)
+    """Tightenings by name, by service and handler: each can only forbid more than the baseline."""
 
 
 Mistake = tuple[tuple[int | str, ...], str, str]
@@ -127,9 +123,9 @@ def contradictions(country: Country, folder_name: str) -> Iterator[Mistake]:
     """Mistakes no single field shows: (path in country.yaml, what, how to mend it)."""
     if country.code != folder_name:
         yield ("code",), f"code is {country.code!r} but the folder is {folder_name!r}", "give both the same name"
-    for name in DEADLINES:
-        if name not in country.deadlines:
-            yield ("deadlines",), f"the deadline {name} is missing", f"add {name}: {{amount: …, unit: …}}"
+    for required in DEADLINES:
+        if required not in country.deadlines:
+            yield ("deadlines",), f"the deadline {required} is missing", f"add {required}: {{amount: …, unit: …}}"
     for name, deadline in country.deadlines.items():
         if deadline.calendar is not None and deadline.calendar not in country.calendars:
             yield (
@@ -140,10 +136,6 @@ def contradictions(country: Country, folder_name: str) -> Iterator[Mistake]:
     yield from _offices(country)
     yield from _repeated(("languages",), [language.code for language in country.languages])
     yield from _repeated(("areas",), [area.code for area in country.areas])
-    for number, name in enumerate(country.policies):
-        if name not in TIGHTENINGS:
-            # A name no service knows would promise a protection that nobody gives.
-            yield ("policies", number), f"no service knows the policy {name!r}", "known: " + ", ".join(TIGHTENINGS)
     email = country.channels.get("email")
     if email is None or not email.enabled or email.sender is None:
         yield (

@@ -63,12 +63,20 @@ class Service(Frozen):
     """Peer support: offered, never assigned, and membership is shown to nobody."""
     assured_on: date | None = None
     """The day on which somebody last checked this entry; None means never."""
+    free: bool = False
+    accessible: bool = False
+    """Whether a location says how people with disabilities get in."""
     eligibility: str | None = None
     interpretation: str | None = None
 
     @property
     def active(self) -> bool:
         return self.status is ServiceStatus.active
+
+    @property
+    def remote(self) -> bool:
+        """Whether it can be used without travelling."""
+        return LocationType.virtual in self.location_types
 
     def admits(self, youngest: float, oldest: float) -> bool:
         """Whether everybody between the two ages (in years, both included) is admitted."""

@@ -43,6 +43,11 @@ class _Attribute(_Row):
     taxonomy_term_id: UUID4
 
 
+class _Cost(_Row):
+    option: str | None = None
+    amount: float | None = None
+
+
 class _AtLocation(_Row):
     location_id: UUID4
 
@@ -72,11 +77,13 @@ class _Service(_Row):
     service_areas: tuple[_Area, ...] = ()
     attributes: tuple[_Attribute, ...] = ()
     service_at_locations: tuple[_AtLocation, ...] = ()
+    cost_options: tuple[_Cost, ...] = ()
 
 
 class _Location(_Row):
     location_type: LocationType
     addresses: tuple[_Row, ...] = ()
+    accessibility: tuple[_Row, ...] = ()
     latitude: float | None = None
     longitude: float | None = None
 
@@ -202,6 +209,8 @@ class _ServiceReader:
             location_types=tuple(dict.fromkeys(place.location_type for place in places)),
             redacted=redacted,
             opt_in=not OPT_IN_TYPES.isdisjoint(types),
+            free=any(cost.option == "free" or cost.amount == 0 for cost in row.cost_options),
+            accessible=any(place.accessibility for place in places),
             assured_on=row.assured_date,
             eligibility=row.eligibility_description,
             interpretation=row.interpretation_services,

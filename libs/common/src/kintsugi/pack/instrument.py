@@ -53,12 +53,12 @@ class Question(Frozen):
 class Band(Frozen):
     """A need of this `band` exists when the mean of the need's items is at most `at_most`."""
 
-    band: Code
+    band: Literal["high", "medium", "low"]
     at_most: float
 
 
 class Need(Frozen):
-    """A need that low scores point to. `items` empty means all items of the domain; bands go from urgent to mild."""
+    """A need that low scores point to. `items` empty means all items of the domain; bands go from high to low."""
 
     need: Code
     items: tuple[ItemId, ...] = ()

@@ -99,9 +99,9 @@ class Pack:
             raise LookupError(f"office {office} of country {self.code} has no role {role!r}")
         return address
 
-    def applies(self, policy: str) -> bool:
-        """Whether the country switched on this tightening (see `country.TIGHTENINGS`)."""
-        return policy in self.country.policies
+    def tightened(self, service: str, handler: str) -> tuple[str, ...]:
+        """The names of the policies the country adds to this handler of this service, in order."""
+        return self.country.policies.get(service, {}).get(handler, ())
 
 
 def load(folder: Path | str) -> Pack:
@@ -153,8 +153,10 @@ def _instruments(
     instruments: list[Instrument] = []
     for path in sorted((folder / "instruments").glob("*.yaml")):
         document = read(folder, f"instruments/{path.name}", findings)
-        instrument = document and validate(document, Instrument, document.data, (), findings)
-        if document is None or instrument is None:
+        if document is None:
+            continue
+        instrument = validate(document, Instrument, document.data, (), findings)
+        if instrument is None:
             continue
         for at, message, mend in instrument_rules.contradictions(instrument, languages):
             findings.append(document.finding(at, message, mend))
