@@ -4,6 +4,7 @@ Work that fails and is retried beats on; work that waits for another service or 
 heart that has stopped, one past its deadline, ends the process, so that its supervisor starts it again.
 """
 
+import asyncio
 import faulthandler
 import json
 import os
@@ -91,6 +92,16 @@ class Watchdog:
         # An orderly shutdown may be what is stuck: do not wait for it.
         time.sleep(self._grace)
         os._exit(EXIT_CODE)
+
+
+async def beat_event_loop(watchdog: Watchdog, every_s: float = 1.0) -> None:
+    """Beat the heart `event_loop` until cancelled: it stops when something blocks the loop."""
+    try:
+        while True:
+            watchdog.beat("event_loop")
+            await asyncio.sleep(every_s)
+    finally:
+        watchdog.rest("event_loop")
 
 
 def liveness_document(watchdog: Watchdog) -> tuple[int, bytes]:
