@@ -3,11 +3,14 @@
 import json
 import threading
 from collections.abc import Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from kintsugi.telemetry.context import TraceContext, parse_traceparent
 from kintsugi.telemetry.tracing import Span, Tracing
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -220,3 +223,43 @@ def test_a_traceparent_of_a_later_version_is_read_and_an_overlong_one_is_not() -
     assert parse_traceparent(f"01-{'a' * 32}-{'b' * 16}-03-more") == TraceContext("a" * 32, "b" * 16, True)
     assert parse_traceparent(f"{SAMPLED}-more") is None
     assert parse_traceparent(f"01-{'a' * 32}-{'b' * 16}-01-{'c' * 300}") is None
+
+
+class Receiver(BaseHTTPRequestHandler):
+    """An OTLP collector that keeps what it gets."""
+
+    received: ClassVar[list[tuple[str, bytes]]] = []
+
+    def do_POST(self) -> None:
+        self.received.append((self.path, self.rfile.read(int(self.headers["Content-Length"]))))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def test_an_endpoint_in_the_environment_receives_the_spans(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        monkeypatch.delenv("OTEL_EXPORTER_OTLP_ENDPOINT", raising=False)
+        assert not Tracing.from_environment("intake").enabled
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{server.server_address[1]}")
+        tracing = Tracing.from_environment("intake")
+        request = tracing.root("POST /cases", "server")
+        opened = parse_traceparent(emit(tracing, request, None))
+        tracing.end(request)
+        assert tracing.shutdown(10)
+    finally:
+        server.shutdown()
+        server.server_close()
+    ((path, body),) = Receiver.received
+    assert path == "/v1/traces"
+    (resource,) = ExportTraceServiceRequest.FromString(body).resource_spans
+    assert opened is not None
+    assert request is not None
+    assert {(span.name, span.span_id.hex(), span.parent_span_id.hex()) for span in resource.scope_spans[0].spans} == {
+        ("POST /cases", request.span_id, ""),
+        ("create xa.referral.v1", opened.span_id, request.span_id),
+    }

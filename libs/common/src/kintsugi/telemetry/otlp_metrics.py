@@ -6,6 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
+import structlog
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
     Gauge,
@@ -41,6 +42,8 @@ _LABELS = {
 }
 _SYSTEM = {"messaging.system": "kafka"}
 _CUMULATIVE = AggregationTemporality.CUMULATIVE
+
+_log = structlog.get_logger("kintsugi.telemetry")
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -95,9 +98,15 @@ class MetricsExport:
 
     def _run(self) -> None:
         while not self._stop.wait(self._interval):
-            self._exporter.export(self.collect())
-        self._exporter.export(self.collect())
+            self._export()
+        self._export()
         self._exporter.shutdown()
+
+    def _export(self) -> None:
+        try:
+            self._exporter.export(self.collect())
+        except Exception as error:
+            _log.warning("metrics_not_exported", cause=type(error).__name__)
 
     def _convert(self, family: Family, now: int) -> Metric | None:
         if not family.name.startswith("kintsugi_"):
