@@ -152,6 +152,12 @@ class StaffTaskCreated(Event):
     """The referral it belongs to."""
     assessment_id: Id | None = None
     """The assessment it belongs to."""
+    escalates: Id | None = None
+    """The task of a lower role that nobody took in time, when this one follows from it."""
+    alert_until: Instant | None = None
+    """Until when a message may announce the task to its role; absent when it only waits in the list."""
+    notice_until: Instant | None = None
+    """Until when a neutral message may tell the survivor that there is news; absent when none is to go."""
 
 
 class StaffTaskAcknowledged(Event):
