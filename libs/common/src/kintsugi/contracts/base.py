@@ -67,7 +67,7 @@ class _OnWire(BaseModel):
     model_config = _STRICT
 
     kid: Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z._~-]{1,64}$")]
-    ct: Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z_-]+$")]
+    ct: Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z_-]+$", min_length=379)]
 
 
 def _without_origin(value: _OnWire) -> Sealed:
