@@ -42,6 +42,7 @@ class Metrics:
         self._emitted = counter("kintsugi_events_emitted", "Own events committed to the outbox", ["type"])
         self._sends = counter("kintsugi_sends", "Attempts to reach someone outside", ["channel", "outcome"])
         self._holds = counter("kintsugi_holds", "Subjects put on hold", ["cause"])
+        self._dead_lettered = counter("kintsugi_dead_lettered", "Records put aside as dead letters", ["cause"])
         self._commands = counter("kintsugi_commands", "Commands by outcome", ["command", "outcome"])
         self._consumed = counter("kintsugi_consumed_messages", "Records taken from Kafka", ["topic"])
         self._sent = counter("kintsugi_sent_messages", "Records acknowledged by Kafka", ["topic"])
@@ -62,7 +63,7 @@ class Metrics:
         self._outbox_unsent = gauge("kintsugi_outbox_unsent", "Outbox rows not yet acknowledged")
         self._outbox_oldest = gauge("kintsugi_outbox_oldest_seconds", "Age of the oldest unsent row, else 0")
         self._lag = gauge("kintsugi_lag", "Records not yet read, by topic", ["topic"])
-        self._held = gauge("kintsugi_held", "Subjects on hold")
+        self._held_now = gauge("kintsugi_held", "Subjects on hold")
         self._waiting = gauge("kintsugi_waiting", "Inputs that wait for an earlier event")
         self._dead = gauge("kintsugi_dead_letters", "Dead letters not yet discarded")
         self._overdue = gauge("kintsugi_deadlines_overdue_seconds", "How late the oldest due deadline is")
@@ -79,9 +80,13 @@ class Metrics:
         """`count` attempts over `channel` ended as `outcome`."""
         self._sends.labels(channel, outcome).inc(count)
 
-    def hold(self, cause: str) -> None:
+    def held(self, cause: str) -> None:
         """A subject was put on hold."""
         self._holds.labels(cause).inc()
+
+    def dead_letter(self, cause: str) -> None:
+        """A record was put aside as a dead letter."""
+        self._dead_lettered.labels(cause).inc()
 
     def command(self, command: str, outcome: str) -> None:
         """A command was answered: accepted, repeated, or the code of its refusal."""
@@ -123,7 +128,7 @@ class Metrics:
 
     def set_held(self, subjects: int) -> None:
         """How many subjects are on hold."""
-        self._held.set(subjects)
+        self._held_now.set(subjects)
 
     def set_waiting(self, inputs: int) -> None:
         """How many inputs wait for an earlier event."""
