@@ -22,6 +22,7 @@ from kintsugi.pack.findings import Finding, PackError
 from kintsugi.pack.hsds import read_directory
 from kintsugi.pack.instrument import Instrument
 from kintsugi.pack.messages import Catalogue, Text
+from kintsugi.pack.samples import read_script
 from kintsugi.pack.source import read, validate
 from kintsugi.pack.templates import Audience
 
@@ -114,7 +115,10 @@ def load(folder: Path | str) -> Pack:
 
 def check(folder: Path | str) -> list[Finding]:
     """Every mistake of the pack in this folder, in the order of files and lines; empty when it can be used."""
-    return sorted(examine(Path(folder))[1])
+    pack, findings = examine(Path(folder))
+    if pack is not None and (Path(folder) / "samples").is_dir():
+        read_script(Path(folder), pack.directory, pack.baseline_instrument, findings)
+    return sorted(findings)
 
 
 def examine(folder: Path) -> tuple[Pack | None, list[Finding]]:
