@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from kintsugi import keyring_admin, tables
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from kintsugi import keyring_admin, tables
 from kintsugi_office import services
 from kintsugi_office.embedded import EmbeddedPostgres
 from kintsugi_office.services import InstalledService

@@ -50,6 +50,11 @@ class Layout:
         return self.data / "office.json"
 
     @property
+    def ports(self) -> Path:
+        """The ports chosen at the first start, taken again where they are free."""
+        return self.data / "ports.json"
+
+    @property
     def lock(self) -> Path:
         """Held by the supervisor while it runs."""
         return self.data / "office.lock"

@@ -1,8 +1,10 @@
 """Which services are installed here: found by the entry point group ``kintsugi.services``, never by name."""
 
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
+from typing import Any
 
 from kintsugi.application import Application
 
@@ -25,21 +27,31 @@ class InstalledService:
         return [sys.executable, "-m", self.package]
 
 
-def installed() -> list[InstalledService]:
-    """Every installed service, in the order of the flow."""
+class NotInstalled(LookupError):
+    """A service that was asked for by name is not installed here."""
+
+
+def installed(only: Iterable[str] | None = None) -> list[InstalledService]:
+    """Every installed service, in the order of the flow; or those named. Raises NotInstalled for a name unknown."""
     found = [
         InstalledService(point.name, _package(point), point.dist.version if point.dist else "unknown")
         for point in entry_points(group=GROUP)
     ]
-    return sorted(found, key=lambda service: (_place(service.name), service.name))
+    names = set(only or ())
+    if absent := names - {service.name for service in found}:
+        raise NotInstalled(
+            f"Not installed: {', '.join(sorted(absent))}. Installed: {', '.join(service.name for service in found)}."
+        )
+    kept = [service for service in found if not names or service.name in names]
+    return sorted(kept, key=lambda service: (_place(service.name), service.name))
 
 
-def load(name: str) -> Application[object]:
-    """Import a service and return its wiring. Raises LookupError when it is not installed."""
+def load(name: str) -> Application[Any]:
+    """Import a service and return its wiring. Raises NotInstalled when there is none."""
     for point in entry_points(group=GROUP, name=name):
-        wired: Application[object] = point.load()
+        wired: Application[Any] = point.load()
         return wired
-    raise LookupError(f"No service {name!r} is installed. Installed: {', '.join(s.name for s in installed())}.")
+    raise NotInstalled(f"No service {name!r} is installed. Installed: {', '.join(s.name for s in installed())}.")
 
 
 def _package(point: EntryPoint) -> str:

@@ -127,18 +127,23 @@ class EmbeddedKafka:
         """The broker's log file."""
         return self._data / "broker.log"
 
+    @property
+    def lost(self) -> bool:
+        """Whether the process ended although nobody here stopped or killed it."""
+        return self._process is not None and self._process.poll() is not None
+
     async def start(self) -> None:
         """Fetch the jars if they are missing, format new storage, start, and return when the broker does its work.
 
         That is: it answers with its metadata and coordinates groups (about 4 s). Raises ServerDidNotStart with the
         end of the log, or JarUnavailable.
         """
-        self.launch()
+        await self.launch()
         await self.ready()
 
-    def launch(self) -> None:
+    async def launch(self) -> None:
         """The first half of :meth:`start`: the process runs, but may not answer yet."""
-        classpath = os.pathsep.join(str(jar) for jar in _reachable_jars())
+        classpath = os.pathsep.join(str(jar) for jar in await asyncio.to_thread(_reachable_jars))
         self.folder.mkdir(parents=True, exist_ok=True)
         self._data = places.data_folder(self.folder / "data")
         if self._alone:
@@ -146,7 +151,7 @@ class EmbeddedKafka:
         self._write_configuration()
         java: list[str | Path] = [java_program(), f"-Xmx{self._heap}", *_JVM, *self._log_option(), "-cp", classpath]
         if not (self._data / "log" / "meta.properties").exists():
-            self._format(java)
+            await asyncio.to_thread(self._format, java)
         self._process = servers.spawn(
             [*java, "kafka.Kafka", self._data / "server.properties"],
             log=self.folder / "kafka.out",
@@ -181,15 +186,15 @@ class EmbeddedKafka:
 
     async def stop(self) -> None:
         """Stop in order (SIGTERM)."""
-        if self._process is not None:
-            await servers.stop_process(self._process, first=signal.SIGTERM, seconds=30)
-            self._process = None
+        process, self._process = self._process, None
+        if process is not None:
+            await servers.stop_process(process, first=signal.SIGTERM, seconds=30)
 
     async def kill(self) -> None:
         """SIGKILL, as a power cut would."""
-        if self._process is not None:
-            await servers.kill_process(self._process)
-            self._process = None
+        process, self._process = self._process, None
+        if process is not None:
+            await servers.kill_process(process)
 
     async def restart(self) -> None:
         """Stop in order, then start on the same port."""
@@ -290,8 +295,7 @@ class KafkaCluster:
 
     async def start(self) -> None:
         """Start all brokers together and return when each sees all."""
-        for broker in self.brokers:
-            broker.launch()
+        await asyncio.gather(*(broker.launch() for broker in self.brokers))
         await asyncio.gather(*(broker.ready(brokers=len(self.brokers), seconds=120) for broker in self.brokers))
 
     async def stop(self) -> None:

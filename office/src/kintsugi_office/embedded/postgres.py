@@ -57,6 +57,11 @@ class EmbeddedPostgres:
         """Whether the postmaster is alive."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def lost(self) -> bool:
+        """Whether the process ended although nobody here stopped or killed it."""
+        return self._process is not None and self._process.poll() is not None
+
     async def start(self) -> None:
         """Make the cluster if there is none, start it and return when it accepts connections (about 1 s, then 0.1 s).
 
@@ -81,15 +86,15 @@ class EmbeddedPostgres:
 
     async def stop(self) -> None:
         """Close every connection and stop in order (fast shutdown)."""
-        if self._process is not None:
-            await servers.stop_process(self._process, first=signal.SIGINT, seconds=20)
-            self._process = None
+        process, self._process = self._process, None
+        if process is not None:
+            await servers.stop_process(process, first=signal.SIGINT, seconds=20)
 
     async def kill(self) -> None:
         """SIGKILL to the server and all its backends, as a power cut would."""
-        if self._process is not None:
-            await servers.kill_process(self._process)
-            self._process = None
+        process, self._process = self._process, None
+        if process is not None:
+            await servers.kill_process(process)
 
     async def restart(self) -> None:
         """Stop in order, then start on the same port."""
@@ -98,9 +103,9 @@ class EmbeddedPostgres:
 
     async def restart_immediate(self) -> None:
         """Restart without a checkpoint (``pg_ctl restart -m immediate``): clients are cut off, recovery runs."""
-        if self._process is not None:
-            await servers.stop_process(self._process, first=signal.SIGQUIT, seconds=10)
-            self._process = None
+        process, self._process = self._process, None
+        if process is not None:
+            await servers.stop_process(process, first=signal.SIGQUIT, seconds=10)
         await self.start()
 
     async def __aenter__(self) -> Self:

@@ -1,0 +1,16 @@
+"""The ``kintsugi`` command: only the list of its parts. Each part is a module that knows its own business."""
+
+import typer
+
+from kintsugi_office import doctor, running, status, tokens
+
+app = typer.Typer(
+    help="One country office on one machine. The people in it are fictional: never enter real personal data here.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+# One line per part: `register` adds commands, a typer `app` becomes a group of commands.
+for register in (running.register, status.register, doctor.register, tokens.register):
+    register(app)
