@@ -151,7 +151,7 @@ class Keyring:
         names = {(subject, str(purpose)) for subject, purpose in (*wanted, *create)}
         if refused := sorted({purpose for _, purpose in names} - self._keks.keys()):
             raise KeyringError(
-                f"this service was given no key for {', '.join(refused)}: declare the purpose and grant it"
+                f"this service was given no key-encryption key for {', '.join(refused)}: grant it the purpose"
             )
         found, since = self._cache.read(names)
         if len(found) == len(names):

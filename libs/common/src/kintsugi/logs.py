@@ -20,6 +20,7 @@ from pathlib import Path
 from traceback import walk_tb
 from types import TracebackType
 from typing import Any, Final
+from uuid import UUID
 
 import structlog
 from opentelemetry.trace import get_current_span
@@ -48,7 +49,7 @@ Kind = Callable[[Any], Any]
 
 def _matching(pattern: re.Pattern[str]) -> Kind:
     def kind(value: Any) -> Any:
-        if not pattern.fullmatch(text := str(value)):
+        if not isinstance(value, str | UUID) or not pattern.fullmatch(text := str(value)):
             raise ValueError
         return text
 
