@@ -63,15 +63,16 @@ class Sealed(BaseModel):
     purpose: str = ""
 
 
-class _OnWire(BaseModel):
-    model_config = _STRICT
+class _OnWire(TypedDict):
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)  # type: ignore[misc]
 
     kid: Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z._~-]{1,64}$")]
     ct: Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z_-]+$", min_length=379)]
 
 
-def _without_origin(value: _OnWire) -> Sealed:
-    return Sealed.model_construct(kid=value.kid, ct=value.ct, source="", id="", type="", purpose="")
+def _with_origin(value: _OnWire, info: core_schema.ValidationInfo[tuple[str, str, str] | None]) -> Sealed:
+    source, id_, type_ = info.context or ("", "", "")
+    return Sealed(kid=value["kid"], ct=value["ct"], source=source, id=id_, type=type_, purpose=info.field_name or "")
 
 
 class _SealedOr:
@@ -82,7 +83,7 @@ class _SealedOr:
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.json_or_python_schema(
-            json_schema=core_schema.no_info_after_validator_function(_without_origin, handler.generate_schema(_OnWire)),
+            json_schema=core_schema.with_info_after_validator_function(_with_origin, handler.generate_schema(_OnWire)),
             python_schema=core_schema.union_schema(
                 [core_schema.is_instance_schema(Sealed), core_schema.is_instance_schema(self.plaintext)],
             ),
@@ -175,18 +176,7 @@ class Event(BaseModel):
 
         Raises pydantic.ValidationError when the value breaks the contract; its text names fields, never values.
         """
-        event = cls.model_validate_json(raw, extra="ignore")
-        if event.sealed:
-            return event.with_sealed(
-                {
-                    purpose: Sealed.model_construct(
-                        kid=value.kid, ct=value.ct, source=source, id=id, type=cls.type, purpose=purpose
-                    )
-                    for purpose, value in event.sealed.items()
-                    if isinstance(value, Sealed)
-                }
-            )
-        return event
+        return cls.model_validate_json(raw, extra="ignore", context=(source, id, cls.type))
 
     def with_sealed(self, sealed: Mapping[str, Sealed]) -> Self:
         """The same event with these sealed values in place of those it has."""
