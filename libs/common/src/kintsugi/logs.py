@@ -75,7 +75,7 @@ def _moment(value: Any) -> Any:
 _code, _id, _source, _place = _matching(_CODE), _matching(_ID), _matching(_SOURCE), _matching(_PLACE)
 
 _CODES = """
-    cause channel code command component country database entry error_code failpoint group instrument method outcome
+    cause channel code command component country database entry error error_code failpoint group handler instrument method outcome
     permission phase policy process profile purpose reason relay role route service state status step task template
     topic type
 """
@@ -83,7 +83,7 @@ _IDS = "id request_id trace_id span_id correlation_id causation_id attempt_id"
 _NUMBERS = """
     sequence partition offset position lag count size bytes records events applied ignored duplicates waiting held
     discarded dead unsent subjects duration_ms delay_ms age_s attempt limit depth port pid signal http_status batch
-    generation epoch fold_version exit_code workers sent claimed failed
+    generation epoch fold_version exit_code attempts retry_in_s workers sent claimed failed
 """
 
 ALLOWED: Final[Mapping[str, Kind]] = {
@@ -94,7 +94,7 @@ ALLOWED: Final[Mapping[str, Kind]] = {
     **dict.fromkeys(("ready", "cached", "on_hold", "sampled", "final"), _flag),
     **dict.fromkeys(("at_time", "due", "until", "since", "business_time"), _moment),
     "subject": _matching(_SUBJECT),
-    "code_location": _place,
+    **dict.fromkeys(("code_location", "location"), _place),
     "version": _matching(_VERSION),
     "sqlstate": _matching(_SQLSTATE),
 }
