@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated, Literal, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -118,24 +118,85 @@ class Country(Frozen):
 
 Mistake = tuple[tuple[int | str, ...], str, str]
 
+STAND_IN: dict[str, object] = {
+    "code": "zz",
+    "name": "",
+    "zone": "UTC",
+    "languages": [{"code": "und", "name": "", "direction": "ltr"}],
+    "areas": [{"code": "ZZ", "name": ""}],
+    "offices": {"none": {"name": "", "language": "und", "areas": ["ZZ"], "staff": {}}},
+    "channels": {},
+    "calendars": {},
+    "deadlines": {},
+    "opt_out_words": [""],
+    "retention": {},
+    "baseline_instrument": "",
+}
+"""What takes the place of a section that cannot be read, so that the others are checked all the same."""
 
-def contradictions(country: Country, folder_name: str) -> Iterator[Mistake]:
-    """Mistakes no single field shows: (path in country.yaml, what, how to mend it)."""
+
+def contradictions(country: Country, folder_name: str, sound: frozenset[str]) -> Iterator[Mistake]:
+    """Mistakes no single field shows, in the sections that could be read: (path, what, how to mend it)."""
+    checks: tuple[tuple[set[str], Callable[[], Iterator[Mistake]]], ...] = (
+        ({"code"}, lambda: _code(country, folder_name)),
+        ({"deadlines"}, lambda: _deadlines(country)),
+        ({"deadlines", "calendars"}, lambda: _calendars(country)),
+        ({"offices"}, lambda: _roles(country)),
+        ({"offices", "languages"}, lambda: _office_languages(country)),
+        ({"offices", "areas"}, lambda: _office_areas(country)),
+        ({"languages"}, lambda: _repeated(("languages",), [language.code for language in country.languages])),
+        ({"areas"}, lambda: _repeated(("areas",), [area.code for area in country.areas])),
+        ({"channels"}, lambda: _email(country)),
+    )
+    for sections, found in checks:
+        if sections <= sound:
+            yield from found()
+
+
+def _code(country: Country, folder_name: str) -> Iterator[Mistake]:
     if country.code != folder_name:
         yield ("code",), f"code is {country.code!r} but the folder is {folder_name!r}", "give both the same name"
+
+
+def _deadlines(country: Country) -> Iterator[Mistake]:
     for required in DEADLINES:
         if required not in country.deadlines:
             yield ("deadlines",), f"the deadline {required} is missing", f"add {required}: {{amount: …, unit: …}}"
+
+
+def _calendars(country: Country) -> Iterator[Mistake]:
     for name, deadline in country.deadlines.items():
         if deadline.calendar is not None and deadline.calendar not in country.calendars:
-            yield (
-                ("deadlines", name, "calendar"),
-                f"there is no calendar {deadline.calendar!r}",
-                "name one of: " + ", ".join(sorted(country.calendars)),
-            )
-    yield from _offices(country)
-    yield from _repeated(("languages",), [language.code for language in country.languages])
-    yield from _repeated(("areas",), [area.code for area in country.areas])
+            mend = "name one of: " + ", ".join(sorted(country.calendars))
+            yield ("deadlines", name, "calendar"), f"there is no calendar {deadline.calendar!r}", mend
+
+
+def _roles(country: Country) -> Iterator[Mistake]:
+    for code, office in country.offices.items():
+        for role in ROLES:
+            if role not in office.staff:
+                message = f"office {code} has no address for the role {role}"
+                yield ("offices", code, "staff"), message, f"add {role}: an address somebody reads"
+
+
+def _office_languages(country: Country) -> Iterator[Mistake]:
+    languages = {language.code for language in country.languages}
+    for code, office in country.offices.items():
+        if office.language not in languages:
+            message = f"office {code} reads {office.language!r}, which the country does not write"
+            yield ("offices", code, "language"), message, "name one of: " + ", ".join(sorted(languages))
+
+
+def _office_areas(country: Country) -> Iterator[Mistake]:
+    areas = {area.code for area in country.areas}
+    for code, office in country.offices.items():
+        for number, area in enumerate(office.areas):
+            if area not in areas:
+                message = f"office {code} serves {area!r}, which is not an area"
+                yield ("offices", code, "areas", number), message, "add it to areas or correct the code"
+
+
+def _email(country: Country) -> Iterator[Mistake]:
     email = country.channels.get("email")
     if email is None or not email.enabled or email.sender is None:
         yield (
@@ -143,23 +204,6 @@ def contradictions(country: Country, folder_name: str) -> Iterator[Mistake]:
             "e-mail is not ready: staff and providers are reached by it",
             "add email: {enabled, sender}",
         )
-
-
-def _offices(country: Country) -> Iterator[Mistake]:
-    languages = {language.code for language in country.languages}
-    areas = {area.code for area in country.areas}
-    for code, office in country.offices.items():
-        if office.language not in languages:
-            message = f"office {code} reads {office.language!r}, which the country does not write"
-            yield ("offices", code, "language"), message, "name one of: " + ", ".join(sorted(languages))
-        for number, area in enumerate(office.areas):
-            if area not in areas:
-                message = f"office {code} serves {area!r}, which is not an area"
-                yield ("offices", code, "areas", number), message, "add it to areas or correct the code"
-        for role in ROLES:
-            if role not in office.staff:
-                message = f"office {code} has no address for the role {role}"
-                yield ("offices", code, "staff"), message, f"add {role}: an address somebody reads"
 
 
 def _repeated(at: tuple[str, ...], values: list[str]) -> Iterator[Mistake]:

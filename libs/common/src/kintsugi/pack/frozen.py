@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, PlainSerializer, StringConstraints
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -22,7 +22,7 @@ def _seal(value: Mapping[K, V]) -> Mapping[K, V]:
     return MappingProxyType(dict(value))
 
 
-FrozenMap = Annotated[Mapping[K, V], AfterValidator(_seal)]
+FrozenMap = Annotated[Mapping[K, V], AfterValidator(_seal), PlainSerializer(dict)]
 Code = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
 LanguageTag = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=35)]
 Email = Annotated[str, StringConstraints(pattern=r"^[^@\s,;<>\"]+@[a-z0-9.-]+\.[a-z]{2,}$", max_length=254)]

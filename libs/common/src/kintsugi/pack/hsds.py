@@ -97,8 +97,11 @@ class _Term(_Row):
 R = TypeVar("R", bound=_Row)
 
 
-def read_directory(folder: Path, areas: frozenset[str], findings: list[Finding]) -> Directory | None:
-    """The directory of the pack at `folder`; mistakes are appended to `findings`, None if nothing can be used."""
+def read_directory(folder: Path, areas: frozenset[str] | None, findings: list[Finding]) -> Directory | None:
+    """The directory of the pack at `folder`, or None with every mistake appended to `findings`.
+
+    `areas` are the country's area codes, None where they cannot be read.
+    """
     before = len(findings)
     terms = _rows(folder, "taxonomy_terms", _Term, findings)
     locations = _rows(folder, "locations", _Location, findings)
@@ -170,7 +173,7 @@ class _ServiceReader:
         agencies: dict[object, Agency],
         terms: dict[UUID4, _Term],
         locations: dict[UUID4, _Location],
-        areas: frozenset[str],
+        areas: frozenset[str] | None,
     ) -> Service | None:
         row = self._row
         agency = agencies.get(row.organization_id)
@@ -187,7 +190,7 @@ class _ServiceReader:
                 ("service_at_locations",), message, "remove address and coordinates: a shelter's location is redacted"
             )
         for index, area in enumerate(row.service_areas):
-            if area.extent is not None and area.extent not in areas:
+            if areas is not None and area.extent is not None and area.extent not in areas:
                 self._say(
                     ("service_areas", index, "extent"), f"{area.extent!r} is not an area", nearest(area.extent, areas)
                 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -16,14 +15,14 @@ from kintsugi.pack import country as country_rules
 from kintsugi.pack import instrument as instrument_rules
 from kintsugi.pack import messages as message_rules
 from kintsugi.pack.calendars import due
-from kintsugi.pack.country import Country, DeadlineName, Office, Role
+from kintsugi.pack.country import STAND_IN, Country, DeadlineName, Office, Role
 from kintsugi.pack.directory import Directory
 from kintsugi.pack.findings import Finding, PackError
 from kintsugi.pack.hsds import read_directory
 from kintsugi.pack.instrument import Instrument
 from kintsugi.pack.messages import Catalogue, Text
 from kintsugi.pack.samples import read_script
-from kintsugi.pack.source import read, validate
+from kintsugi.pack.source import failures, read, validate
 from kintsugi.pack.templates import Audience
 
 
@@ -107,53 +106,57 @@ class Pack:
 
 def load(folder: Path | str) -> Pack:
     """The pack in this folder (`countries/xa`). Raises PackError, which names every mistake."""
-    pack, findings = examine(Path(folder))
+    pack, findings = _examine(Path(folder))
     if pack is None or findings:
         raise PackError(str(folder), sorted(findings))
     return pack
 
 
 def check(folder: Path | str) -> list[Finding]:
-    """Every mistake of the pack in this folder, in the order of files and lines; empty when it can be used."""
-    pack, findings = examine(Path(folder))
-    if pack is not None and (Path(folder) / "samples").is_dir():
-        read_script(Path(folder), pack.directory, pack.baseline_instrument, findings)
-    return sorted(findings)
+    """Every mistake of the pack in this folder, samples included, by file and line; empty when it can be used."""
+    return sorted(_examine(Path(folder), samples=True)[1])
 
 
-def examine(folder: Path) -> tuple[Pack | None, list[Finding]]:
-    """The pack, if it can be used, and everything wrong with it."""
+def _examine(folder: Path, *, samples: bool = False) -> tuple[Pack | None, list[Finding]]:
     findings: list[Finding] = []
     if not folder.is_dir():
         return None, [Finding(str(folder), 1, 1, "there is no such folder", "name a folder such as countries/xa")]
-    country = _country(folder, findings)
-    if country is None:
-        return None, findings
-    languages = tuple(language.code for language in country.languages)
+    country, sound = _country(folder, findings)
+    written = tuple(language.code for language in country.languages) if "languages" in sound else None
+    areas = frozenset(area.code for area in country.areas) if "areas" in sound else None
     zone = ZoneInfo(country.zone)
-    instruments = _instruments(folder, country, languages, findings)
-    catalogue = _catalogue(folder, languages, zone, findings)
-    directory = read_directory(folder, frozenset(area.code for area in country.areas), findings)
+    instruments = _instruments(folder, written or (), findings)
+    if "baseline_instrument" in sound:
+        _baseline(country, instruments, findings)
+    catalogue = _catalogue(folder, written, zone, findings)
+    directory = read_directory(folder, areas, findings)
     schema = _extensions(folder, findings)
-    if findings or directory is None or catalogue is None or schema is None:
+    if samples and (folder / "samples").is_dir():
+        baseline = next((i for i in reversed(instruments) if i.id == country.baseline_instrument), None)
+        read_script(folder, directory, baseline, findings)
+    if findings or directory is None or schema is None:
         return None, findings
     return Pack(country, zone, directory, instruments, schema, catalogue), findings
 
 
-def _country(folder: Path, findings: list[Finding]) -> Country | None:
+def _country(folder: Path, findings: list[Finding]) -> tuple[Country, frozenset[str]]:
+    """The country, with stand-ins for the sections that cannot be read, and the names of those that can."""
+    sections = frozenset(Country.model_fields)
     document = read(folder, "country.yaml", findings)
     if document is None:
-        return None
+        return Country.model_validate(STAND_IN), frozenset()
     country = validate(document, Country, document.data, (), findings)
-    if country is not None:
-        for path, message, mend in country_rules.contradictions(country, folder.resolve().name):
-            findings.append(document.finding(path, message, mend))
-    return country
+    if country is None:
+        given = document.data if isinstance(document.data, dict) else {}
+        wrong = failures(Country, given)
+        sections = frozenset(given) & sections - wrong
+        country = Country.model_validate({**STAND_IN, **{name: given[name] for name in sections}})
+    for path, message, mend in country_rules.contradictions(country, folder.resolve().name, sections):
+        findings.append(document.finding(path, message, mend))
+    return country, sections
 
 
-def _instruments(
-    folder: Path, country: Country, languages: tuple[str, ...], findings: list[Finding]
-) -> tuple[Instrument, ...]:
+def _instruments(folder: Path, languages: tuple[str, ...], findings: list[Finding]) -> tuple[Instrument, ...]:
     instruments: list[Instrument] = []
     for path in sorted((folder / "instruments").glob("*.yaml")):
         document = read(folder, f"instruments/{path.name}", findings)
@@ -168,20 +171,45 @@ def _instruments(
             message = f"{instrument.id} {instrument.version} stands in two files"
             findings.append(document.finding(("version",), message, "a version that was used never changes: raise it"))
         instruments.append(instrument)
-    if not any(instrument.id == country.baseline_instrument for instrument in instruments):
-        message = f"baseline_instrument is {country.baseline_instrument!r}, and no file in instruments/ has that id"
-        findings.append(Finding("country.yaml", 1, 1, message, "add the instrument or name another"))
+    _released(folder, instruments, findings)
     return tuple(instruments)
 
 
-def _catalogue(folder: Path, languages: tuple[str, ...], zone: ZoneInfo, findings: list[Finding]) -> Catalogue | None:
+def _released(folder: Path, instruments: list[Instrument], findings: list[Finding]) -> None:
+    """A version that was used keeps its scored content for ever: released.json holds its digest."""
+    document = read(folder, "instruments/released.json", findings)
+    if document is None:
+        return
+    digests: dict[str, str] = document.data if isinstance(document.data, dict) else {}
+    present = {f"{instrument.id} {instrument.version}": instrument for instrument in instruments}
+    for name, digest in digests.items():
+        instrument = present.get(name)
+        if instrument is None:
+            message = f"{name} was released and its file is missing or unreadable"
+            findings.append(document.finding((name,), message, "put it back: old assessments are read with it"))
+        elif instrument.digest() != digest:
+            message = f"{name} was released, and its scored content is another now"
+            findings.append(document.finding((name,), message, "put it back, and make the change under a new version"))
+    for name in sorted(set(present) - set(digests)):
+        mend = f'add "{name}": "{present[name].digest()}"'
+        findings.append(document.finding((), f"{name} has no digest: nothing would notice a later change", mend))
+
+
+def _baseline(country: Country, instruments: tuple[Instrument, ...], findings: list[Finding]) -> None:
+    if not any(instrument.id == country.baseline_instrument for instrument in instruments):
+        message = f"baseline_instrument is {country.baseline_instrument!r}, and no file in instruments/ has that id"
+        findings.append(Finding("country.yaml", 1, 1, message, "add the instrument or name another"))
+
+
+def _catalogue(folder: Path, languages: tuple[str, ...] | None, zone: ZoneInfo, findings: list[Finding]) -> Catalogue:
+    """The messages; `languages` is None where the country's own list cannot be read."""
     sources: dict[str, str] = {}
     present = {path.stem for path in (folder / "messages").glob("*.ftl")}
-    for language in sorted(present - set(languages)):
+    for language in sorted(present | set(languages or ())):
         name = f"messages/{language}.ftl"
-        findings.append(Finding(name, 1, 1, f"{language} is not one of the country's languages", "add it to languages"))
-    for language in languages:
-        name = f"messages/{language}.ftl"
+        if languages is not None and language not in languages:
+            message = f"{language} is not one of the country's languages"
+            findings.append(Finding(name, 1, 1, message, "add it to languages in country.yaml, or remove the file"))
         if language not in present:
             message = f"the messages in {language} are missing"
             findings.append(Finding(name, 1, 1, message, "translate them: nothing falls back to another language"))
@@ -195,7 +223,7 @@ def _catalogue(folder: Path, languages: tuple[str, ...], zone: ZoneInfo, finding
         findings.extend(wrong)
         if not wrong:
             sources[language] = source
-    return Catalogue(sources, zone) if set(sources) == set(languages) else None
+    return Catalogue(sources, zone)
 
 
 def _extensions(folder: Path, findings: list[Finding]) -> dict[str, Any] | None:
@@ -208,5 +236,5 @@ def _extensions(folder: Path, findings: list[Finding]) -> dict[str, Any] | None:
         message = f"not a JSON Schema: {error.message}"
         findings.append(document.finding(tuple(error.absolute_path), message, "correct it against JSON Schema 2020-12"))
         return None
-    schema: dict[str, Any] = json.loads(document.text)
+    schema: dict[str, Any] = document.data
     return schema

@@ -115,8 +115,10 @@ def load_script(folder: Path | str, directory: Directory, instrument: Instrument
     return script
 
 
-def read_script(folder: Path, directory: Directory, instrument: Instrument, findings: list[Finding]) -> Script | None:
-    """The script, or None; mistakes are appended to `findings`."""
+def read_script(
+    folder: Path, directory: Directory | None, instrument: Instrument | None, findings: list[Finding]
+) -> Script | None:
+    """The script, or None; mistakes are appended to `findings`. What it refers to is checked where that is readable."""
     document = read(folder, SCRIPT, findings)
     if document is None:
         return None
@@ -127,8 +129,36 @@ def read_script(folder: Path, directory: Directory, instrument: Instrument, find
 
 
 def _contradictions(
-    document: Document, script: Script, directory: Directory, instrument: Instrument
+    document: Document, script: Script, directory: Directory | None, instrument: Instrument | None
 ) -> Iterator[Finding]:
+    if instrument is not None:
+        yield from _answers(document, script, instrument)
+    for row, person in script.people.items():
+        at = ("people", row)
+        for field, value, known in (
+            ("story", person.story, set(script.stories)),
+            ("profile", person.profile, {*script.profiles}),
+            ("answers", person.answers, set(script.answers)),
+        ):
+            if value is not None and value not in known:
+                yield document.finding((*at, field), f"there is no {field} {value!r}", nearest(value, known))
+        if instrument is not None:
+            needs = {need.need for domain in instrument.domains for need in domain.needs}
+            items = {item.id for item in instrument.items}
+            for field, values, known in (("declines", person.declines, items), ("choices", (*person.choices,), needs)):
+                for value in values:
+                    if value not in known:
+                        yield document.finding((*at, field), f"{value!r} is not known", nearest(value, known))
+        agencies = (
+            {agency.id for agency in directory.agencies} if directory is not None else set(person.refuses_agencies)
+        )
+        for value in person.refuses_agencies:
+            if value not in agencies:
+                mend = "use an id of organizations.json"
+                yield document.finding((*at, "refuses_agencies"), f"there is no agency {value}", mend)
+
+
+def _answers(document: Document, script: Script, instrument: Instrument) -> Iterator[Finding]:
     items = {item.id for item in instrument.items}
     scale = instrument.scale
     for name, answers in script.answers.items():
@@ -140,23 +170,3 @@ def _contradictions(
             if not scale.minimum <= score <= scale.maximum:
                 message = f"{score} lies outside the scale {scale.minimum}-{scale.maximum}"
                 yield document.finding(("answers", name, item), message, "correct the score")
-    agencies = {agency.id for agency in directory.agencies}
-    needs = {need.need for domain in instrument.domains for need in domain.needs}
-    for row, person in script.people.items():
-        at = ("people", row)
-        for field, value, known in (
-            ("story", person.story, set(script.stories)),
-            ("profile", person.profile, {*script.profiles}),
-            ("answers", person.answers, set(script.answers)),
-        ):
-            if value is not None and value not in known:
-                yield document.finding((*at, field), f"there is no {field} {value!r}", nearest(value, known))
-        for field, values, known in (
-            ("declines", person.declines, items),
-            ("choices", tuple(person.choices), needs),
-            ("refuses_agencies", person.refuses_agencies, agencies),
-        ):
-            for value in values:
-                if value not in known:
-                    mend = nearest(value, known) if field != "refuses_agencies" else "use an id of organizations.json"
-                    yield document.finding((*at, field), f"{value!r} is not known", mend)

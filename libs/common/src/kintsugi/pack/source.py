@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -95,6 +96,15 @@ def validate(document: Document, model: type[M], data: Any, at: Path_, findings:
         return None
 
 
+def failures(model: type[BaseModel], data: Any) -> frozenset[str]:
+    """The names of the top-level fields of `data` that a `model` refuses."""
+    try:
+        model.model_validate(data)
+    except ValidationError as error:
+        return frozenset(str(detail["loc"][0]) for detail in error.errors(include_url=False) if detail["loc"])
+    return frozenset()
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """A hint that names the closest known word, or all of them when none is close."""
     options = sorted(known)
@@ -125,6 +135,13 @@ def _explain(detail: ErrorDetails, model: type[BaseModel]) -> tuple[str, str]:
     if kind == "extra_forbidden":
         fields = _fields(model, detail["loc"])
         return f"{name} is not a known field", nearest(str(detail["loc"][-1]), fields) if fields else "remove it"
+    if kind in ("literal_error", "enum"):
+        key = detail["loc"][-1] == "[key]"
+        wrong = str(detail["loc"][-2] if key else detail["input"])
+        where = ".".join(str(step) for step in detail["loc"][:-2]) if key else name
+        return f"{where}: {wrong!r} is not known here", nearest(
+            wrong, re.findall(r"'([^']+)'", detail["ctx"]["expected"])
+        )
     if kind == "value_error":
         return f"{name}: {detail['ctx']['error']}", "correct the value"
     return f"{name}: {detail['msg'][0].lower()}{detail['msg'][1:]}", "correct the value"
