@@ -75,7 +75,8 @@ def _moment(value: Any) -> Any:
 _code, _id, _source, _place = _matching(_CODE), _matching(_ID), _matching(_SOURCE), _matching(_PLACE)
 
 _CODES = """
-    cause channel code command component country database entry error error_code failpoint group handler instrument method outcome
+    cause channel code command component country database entry error error_code failpoint group handler instrument
+    method outcome
     permission phase policy process profile purpose reason relay role route service state status step task template
     topic type
 """
