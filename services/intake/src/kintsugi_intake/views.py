@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kintsugi.views import Rows, Views
-from sqlalchemy import Boolean, Column, DateTime, Index, Integer, MetaData, Table, Text
+from sqlalchemy import Boolean, Column, DateTime, Index, Integer, MetaData, Table, Text, column, table
 
 from kintsugi_intake.state import IntakeFile
 
@@ -71,6 +71,9 @@ CONTACT_CHANNELS = Table(
     Column("verified", Boolean, nullable=False),
     Column("safe", Boolean, nullable=False),
 )
+
+SUBJECTS = table("subjects", column("subject"), column("version"))
+"""The kit's own table, read for the version that an ETag names."""
 
 
 def rows(_subject: str, case: IntakeFile) -> Rows:

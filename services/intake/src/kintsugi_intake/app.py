@@ -1,0 +1,19 @@
+"""Intake, wired: the composition root that the runtime finds by entry point."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kintsugi.application import Application
+
+from kintsugi_intake.api import router
+from kintsugi_intake.handlers import service
+from kintsugi_intake.state import IntakeFile
+from kintsugi_intake.views import views
+
+application: Application[IntakeFile] = Application(
+    service=service,
+    views=views,
+    migrations=Path(__file__).parent / "migrations",
+    routers=(router,),
+)
