@@ -1,0 +1,78 @@
+# Kintsugi: every command a person needs. `make` alone lists them. Needs Python 3.11+ and make; everything else is
+# fetched by hash into .venv and a cache.
+
+SHELL := /bin/sh
+PYTHON ?= python3
+BIN := .venv/bin
+DISTRIBUTIONS := libs/common $(wildcard services/*) office
+STAMP := .venv/.ready
+# Where mypy finds the distributions' sources.
+SOURCES := $(subst $() $(),:,$(foreach folder,$(DISTRIBUTIONS),$(folder)/src) .)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up down status doctor test lint format faults bench lock jars clean
+
+help: ## List the targets.
+	@echo "Kintsugi. Fictional data only."
+	@echo
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 18
+
+setup: $(STAMP) ## Make .venv with exactly the locked packages (about 200 MB the first time).
+
+$(STAMP): requirements.lock $(wildcard $(addsuffix /pyproject.toml,$(DISTRIBUTIONS)))
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Kintsugi needs Python 3.11 or newer; '$(PYTHON)' is `$(PYTHON) --version 2>&1`."; \
+	  echo "Install one and name it: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	@echo "Making .venv: about 200 MB of Python packages, checked by hash, kept in pip's cache for next time."
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { \
+	  rm -rf .venv; echo "python3 -m venv failed: on Debian and Ubuntu run: sudo apt install python3-venv"; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar on \
+	  --require-hashes --only-binary :all: -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+	  $(foreach folder,$(DISTRIBUTIONS),--editable $(folder))
+	@touch $@
+
+demo: $(STAMP) ## Carry 60 fictional cases through the whole flow, break things on the way, and check every effect.
+	@$(BIN)/kintsugi demo
+
+up: $(STAMP) ## Start the office in the foreground (DETACH=1: in the background; PROFILE=all-in-one: one process).
+	@$(BIN)/kintsugi up --profile $(or $(PROFILE),processes) $(if $(DETACH),--detach)
+
+down: $(STAMP) ## Stop the office that runs in the background.
+	@$(BIN)/kintsugi down
+
+status: $(STAMP) ## Show what runs, its lag, and what is held.
+	@$(BIN)/kintsugi status
+
+doctor: $(STAMP) ## Say what is wrong with this machine or this office, and how to mend it.
+	@$(BIN)/kintsugi doctor
+
+test: lint ## Check style, types and import rules, then run all tests but the long ones.
+	@$(BIN)/pytest -m "not slow" $(ARGS)
+
+lint: $(STAMP) ## Check style, types and import rules.
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@MYPYPATH=$(SOURCES) $(BIN)/mypy --strict $(foreach folder,$(DISTRIBUTIONS),$(folder)/src) tests
+	@$(BIN)/lint-imports
+
+format: $(STAMP) ## Put the code in its house style.
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+faults: $(STAMP) ## Break real processes, Kafka and PostgreSQL at random (RUNS=100 SEED=7); build/faults.json.
+	@KINTSUGI_FAULT_RUNS=$(or $(RUNS),20) KINTSUGI_FAULT_SEED=$(or $(SEED),1) $(BIN)/pytest tests/faults --timeout 3600 $(ARGS)
+
+bench: $(STAMP) ## Measure against the floor and the tutorial way; build/bench.json.
+	@$(BIN)/python -m bench
+
+lock: $(STAMP) ## Resolve the Python packages anew and rewrite requirements.lock.
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --group dev \
+	  $(addsuffix /pyproject.toml,$(DISTRIBUTIONS)) --no-emit-package kintsugi-common --output-file requirements.lock
+
+jars: $(STAMP) ## Resolve Apache Kafka's jars anew and rewrite their lock.
+	@$(BIN)/python -m kintsugi_office.embedded.jars
+
+clean: ## Remove what was built or kept: the office's data, build/ and caches (.venv stays).
+	@if test -x $(BIN)/kintsugi; then $(BIN)/kintsugi empty --yes; fi
+	@rm -rf build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
