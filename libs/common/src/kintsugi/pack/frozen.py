@@ -22,7 +22,11 @@ def _seal(value: Mapping[K, V]) -> Mapping[K, V]:
     return MappingProxyType(dict(value))
 
 
-FrozenMap = Annotated[Mapping[K, V], AfterValidator(_seal), PlainSerializer(dict)]
+def _plain(value: Mapping[K, V]) -> dict[K, object]:
+    return {key: _plain(inner) if isinstance(inner, Mapping) else inner for key, inner in value.items()}
+
+
+FrozenMap = Annotated[Mapping[K, V], AfterValidator(_seal), PlainSerializer(_plain)]
 Code = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
 LanguageTag = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=35)]
 Email = Annotated[str, StringConstraints(pattern=r"^[^@\s,;<>\"]+@[a-z0-9.-]+\.[a-z]{2,}$", max_length=254)]
