@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, Protocol
@@ -16,6 +15,7 @@ from kintsugi.contracts.base import Event
 from kintsugi.envelope import MAX_ID
 from kintsugi.http.problems import Problem
 from kintsugi.service import S
+from kintsugi.telemetry.tracing import Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class CommandRequest:
     status: int
     if_match: int | None
     seen: str | None
-    traceparent: str | None
+    span: Span | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +114,12 @@ class Commands(Generic[S]):
                 actor=caller.sub if caller else "",
                 path=f"{self._request.method} {self._request.url.path}",
                 key=key,
-                body=hashlib.sha256(command.model_dump_json().encode()).digest(),
+                body=command.model_dump_json().encode(),
                 subject=subject,
                 status=status,
                 if_match=expected if etag else None,
                 seen=self._seen,
-                traceparent=self._request.headers.get("traceparent"),
+                span=self._request.scope.get("kintsugi.span"),
             ),
             answer,
         )

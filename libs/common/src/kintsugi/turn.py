@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from kintsugi.agenda import Agenda, Outcome
 from kintsugi.contracts.base import Event, Plaintext, Sealed
-from kintsugi.envelope import Envelope, source_of
+from kintsugi.envelope import MAX_VALUE_BYTES, Envelope, source_of
 from kintsugi.sealing import Erased
 from kintsugi.service import CASE_ON_HOLD, EVERY, Context, Handler, Rejected, S, Service, Withheld
 from kintsugi.subject import Progress, advance, emitted
@@ -57,6 +57,11 @@ class Own:
 
     envelope: Envelope
     event: Event
+    value: bytes
+
+
+class OversizeEvent(Exception):
+    """An event this service would emit is larger than the contract allows; it is refused where it is made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +159,10 @@ class Stepper(Generic[S]):
         for event in events:
             envelope = self._envelope(subject, event, now, causation)
             sealed = self._seal(event, envelope, subject)
-            own.append(Own(envelope, sealed))
+            value = sealed.encode()
+            if len(value) > MAX_VALUE_BYTES:
+                raise OversizeEvent(event.type)
+            own.append(Own(envelope, sealed, value))
             progress = emitted(replace(subject.progress, flow=envelope.correlationid))
             if envelope.traceparent:
                 progress = replace(progress, trace=envelope.traceparent)

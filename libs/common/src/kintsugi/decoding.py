@@ -1,0 +1,59 @@
+"""From a record to an event of ours, to a fault, or to nothing that concerns this service."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from kintsugi.contracts.base import Event
+from kintsugi.contracts.causes import Cause
+from kintsugi.contracts.registry import by_type
+from kintsugi.envelope import Envelope
+from kintsugi.service import Service
+
+_NUL = (b"\x00", b"\\u0000")
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """``event`` is None both for a fault and for a type that is ignored; ``fault`` tells the two apart."""
+
+    event: Event | None = None
+    fault: Cause | None = None
+
+
+IGNORED = Decoded()
+
+
+def decode_event(service: Service[Any], envelope: Envelope, value: bytes | None) -> Decoded:
+    """Reads a record's value by its type. Never raises.
+
+    A type that the service has nothing to do with is ignored without reading its body; an unknown major version of
+    a type it does take is a fault, since its meaning would be lost.
+    """
+    model = by_type(envelope.type)
+    if model is None:
+        return Decoded(fault=Cause.unknown_major) if _another_major(service, envelope.type) else IGNORED
+    if not service.takes(model):
+        return IGNORED
+    if envelope.dataschema and envelope.dataschema != model.dataschema:
+        return Decoded(fault=Cause.unknown_schema)
+    if value is None or any(nul in value for nul in _NUL):
+        return Decoded(fault=Cause.unreadable_body if value is None else Cause.contract_violation)
+    try:
+        return Decoded(model.decode(value, source=envelope.source, id=envelope.id))
+    except ValidationError as error:
+        unreadable = any(each["type"] == "json_invalid" for each in error.errors(include_input=False))
+        return Decoded(fault=Cause.unreadable_body if unreadable else Cause.contract_violation)
+    except (ValueError, RecursionError, OverflowError):
+        return Decoded(fault=Cause.unreadable_body)
+
+
+def _another_major(service: Service[Any], type_: str) -> bool:
+    stem, _, major = type_.rpartition(".v")
+    if not stem or not major.isdigit():
+        return False
+    taken = {*service.events, *(t for t in service.evolve.registry if t is not object)}
+    return any(t.type.rpartition(".v")[0] == stem for t in taken)

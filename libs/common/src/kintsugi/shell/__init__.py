@@ -1,0 +1,1 @@
+"""The batching shell: one path for events, commands, deadlines and outcomes, in one transaction each."""

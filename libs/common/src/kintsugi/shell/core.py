@@ -1,0 +1,140 @@
+"""What all transactions of one service share: its functions, its office, its keys, and what is said about them."""
+
+from __future__ import annotations
+
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Generic
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from kintsugi.contracts.causes import Cause
+from kintsugi.envelope import Envelope
+from kintsugi.keyring import Keyring, Missing
+from kintsugi.partitioning import PARTITIONS, partition_of
+from kintsugi.sealing import DataKey, Erased
+from kintsugi.service import S, Service
+from kintsugi.telemetry.metrics import Metrics
+from kintsugi.telemetry.tracing import Tracing
+from kintsugi.turn import Office
+from kintsugi.vault import Wanted
+from kintsugi.views import Views
+
+log = structlog.get_logger("kintsugi.shell")
+
+
+class StaleUnit(Exception):
+    """Another process wrote what this transaction had read: it is rolled back and read anew."""
+
+
+class LostState(Exception):
+    """The database is older than the service's own topic. Nothing may run until ``kintsugi recover`` has."""
+
+
+class KeyUnavailable(Exception):
+    """A key that was asked for is neither there nor erased: the service was not given its purpose."""
+
+
+class Circuit:
+    """Opens when most inputs of late were held for one cause: after a bad deploy, nobody else is held.
+
+    It looks at the last 400 inputs and opens at 100 holds of one cause that are more than half of them; so one bad
+    producer, or one unlucky case, does not stop intake.
+    """
+
+    def __init__(self, window: int = 400, least: int = 100) -> None:
+        self._recent: deque[Cause | None] = deque(maxlen=window)
+        self._least = least
+        self.open_for: Cause | None = None
+
+    def passed(self) -> None:
+        """One input was applied."""
+        self._recent.append(None)
+
+    def held(self, cause: Cause) -> None:
+        """One subject was held."""
+        self._recent.append(cause)
+        holds = sum(1 for each in self._recent if each is cause)
+        if cause is Cause.handler_raised and holds >= self._least and holds * 2 > len(self._recent):
+            self.open_for = cause
+
+
+@dataclass
+class Core(Generic[S]):
+    """The parts every transaction works with. ``committed`` callbacks run after each commit, in the same loop."""
+
+    service: Service[S]
+    views: Views[S]
+    office: Office
+    engine: AsyncEngine
+    keyring: Keyring
+    tracing: Tracing
+    metrics: Metrics
+    movable_clock: bool = False
+    fold_version: int = 1
+    circuit: Circuit = field(default_factory=Circuit)
+    committed: list[Callable[[bool, bool], None]] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """The service's short name."""
+        return self.service.name
+
+    @property
+    def topic(self) -> str:
+        """The one topic this service writes."""
+        return self.office.topic(self.service.name)
+
+    @property
+    def topics(self) -> list[str]:
+        """The topics it reads, sorted."""
+        return sorted(self.office.topic(name) for name in self.service.subscribes)
+
+    @property
+    def group(self) -> str:
+        """Its consumer group on Kafka, which only reports lag: positions are in the database."""
+        return f"{self.office.country}.{self.service.name}"
+
+    def partition(self, subject: str) -> int:
+        """Where a subject lives on every topic."""
+        return partition_of(subject, PARTITIONS)
+
+    async def fetch_keys(
+        self, wanted: Iterable[Wanted], create: Iterable[Wanted] = ()
+    ) -> dict[Wanted, DataKey | Erased]:
+        """Keys for reading, and for sealing where ``create`` names them.
+
+        Raises :class:`KeyUnavailable` for a purpose this service does not hold, KeyringUnavailable when the keyring
+        does not answer.
+        """
+        found = await self.keyring.fetch(wanted, frozenset(create))
+        keys: dict[Wanted, DataKey | Erased] = {}
+        for name, key in found.items():
+            if isinstance(key, Missing):
+                raise KeyUnavailable(f"purpose {name[1]}: {key.reason}")
+            keys[name] = key
+        return keys
+
+    def after_commit(self, *, emitted: bool, owed: bool) -> None:
+        """Wakes whoever waits for new outbox rows or new entries of the agenda."""
+        for callback in self.committed:
+            callback(emitted, owed)
+
+    def log_raised(self, error: BaseException, *, type_: str, envelope: Envelope | None = None) -> None:
+        """Where a handler raised, without its message: that may hold what the event held."""
+        frame = traceback.extract_tb(error.__traceback__)[-1] if error.__traceback__ else None
+        log.error(
+            "handler_raised",
+            error=type(error).__name__,
+            location=f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" if frame else "unknown",
+            type=type_,
+            subject=envelope.subject if envelope else None,
+            source=envelope.source if envelope else None,
+            sequence=envelope.sequence if envelope else None,
+        )
+
+
+Services = dict[str, Any]

@@ -1,0 +1,226 @@
+"""Commands over HTTP: idempotency row first, the subject's lock, the decision and its answer in one commit."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Any, Generic
+
+from pydantic import BaseModel
+from sqlalchemy import RowMapping, Select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from kintsugi.clock import BusinessClock
+from kintsugi.commands import Answer, CommandRequest, Done
+from kintsugi.envelope import format_seen, parse_seen
+from kintsugi.failpoints import reach
+from kintsugi.http.problems import Problem
+from kintsugi.service import CASE_ON_HOLD, Rejected, S
+from kintsugi.shell.core import Core
+from kintsugi.shell.faults import Fault, classify
+from kintsugi.shell.unit import Loaded, Unit
+from kintsugi.store.rows import load_progress
+from kintsugi.subject import Progress
+from kintsugi.telemetry.context import parse_traceparent
+from kintsugi.turn import Causation
+
+_INSERT = text("""
+INSERT INTO commands (caller, path, key, body) VALUES (:caller, :path, :key, :body)
+ON CONFLICT DO NOTHING RETURNING 1
+""")
+_KNOWN = text("""
+SELECT body, status, answer, etag, seen FROM commands WHERE caller = :caller AND path = :path AND key = :key
+""")
+_ANSWERED = text("""
+UPDATE commands SET subject = :subject, status = :status, answer = :answer, etag = :etag, seen = :seen
+WHERE caller = :caller AND path = :path AND key = :key
+""")
+_PROGRESS = text("SELECT progress, sequence FROM subjects WHERE subject = :subject")
+
+WAIT_SECONDS = 2.0
+_LOOK_EVERY = 0.02
+_TRIES = 3
+
+
+class Requests(Generic[S]):
+    """Runs the commands of one service. ``secret`` keys the digests of request bodies, which may be personal."""
+
+    def __init__(self, core: Core[S], clock: BusinessClock, secret: bytes) -> None:
+        self._core = core
+        self._clock = clock
+        self._secret = secret
+
+    async def execute(self, request: CommandRequest, answer: Callable[[Done[S]], BaseModel]) -> Answer:
+        """One request, one transaction. Raises Problem for everything that is refused."""
+        if request.seen and request.subject:
+            await self._caught_up(request.subject, request.seen)
+        for attempt in range(_TRIES):
+            try:
+                return await self._attempt(request, answer)
+            except Rejected as rejected:
+                raise Problem(
+                    rejected.status,
+                    rejected.code,
+                    "The request was not accepted",
+                    rejected.detail,
+                    rejected.next_step or None,
+                ) from rejected
+            except Problem:
+                raise
+            except Exception as error:
+                fault = classify(error)
+                if fault is Fault.refused:
+                    raise Problem(
+                        422,
+                        "data_refused",
+                        "The request holds a value that cannot be stored",
+                        "The database refused the data of this request; nothing was changed.",
+                        "Look for control characters or numbers out of range, and send it again.",
+                    ) from error
+                if fault is Fault.defect:
+                    self._core.log_raised(error, type_=type(request.command).__name__)
+                    raise
+                if attempt == _TRIES - 1:
+                    raise _unavailable() from error
+                await asyncio.sleep(0.05 * 2**attempt)
+        raise _unavailable()
+
+    async def rows(self, query: Select[Any]) -> Sequence[RowMapping]:
+        """Rows of the views, read only. Raises Problem 503 when the database is away."""
+        try:
+            async with self._core.engine.connect() as connection:
+                return (await connection.execute(query)).mappings().all()
+        except Exception as error:
+            if classify(error) is Fault.away:
+                raise _unavailable() from error
+            raise
+
+    async def _attempt(self, request: CommandRequest, answer: Callable[[Done[S]], BaseModel]) -> Answer:
+        core = self._core
+        handler = core.service.commands[type(request.command)]
+        name = {"caller": request.actor, "path": request.path, "key": request.key}
+        digest = hmac.digest(self._secret, request.body, "sha256")
+        async with core.engine.begin() as connection:
+            if (await connection.execute(_INSERT, {**name, "body": digest})).first() is None:
+                return await self._again(connection, name, digest)
+            reach("request.inserted")
+            subject = request.subject
+            if subject is None:
+                if not handler.creates:
+                    raise Problem(404, "not_found", "No such case", "This request needs an existing case.")
+                subject = f"case/{uuid.uuid4()}"
+            unit = Unit(core, connection, await self._clock.now(connection))
+            await unit.load([subject], create=handler.creates and request.subject is None)
+            loaded = unit.subjects.get(subject)
+            if loaded is None:
+                raise Problem(404, "not_found", "No such case", "This office has not heard of that case.")
+            reach("request.locked")
+            if request.if_match is not None and request.if_match != loaded.row.version:
+                raise Problem(
+                    412,
+                    "version_changed",
+                    "The resource has changed meanwhile",
+                    "If-Match names an older version.",
+                    "Read it again, apply your change to what you find, and send the new ETag.",
+                )
+            if loaded.blocked and not handler.tightens:
+                raise Rejected(CASE_ON_HOLD, "The case is blocked until a supervisor lifts it.")
+            await self._step(unit, loaded, request)
+            done = Done(subject, loaded.subject.state, [own.event for own in unit.out.own])
+            answered = Answer(
+                request.status,
+                answer(done).model_dump_json().encode(),
+                etag=f'"{loaded.row.version + 1 if loaded.touched else loaded.row.version}"',
+                seen=seen_of(core.name, loaded.subject.progress),
+            )
+            await unit.write()
+            await connection.execute(
+                _ANSWERED,
+                {
+                    **name,
+                    "subject": subject,
+                    "status": answered.status,
+                    "answer": answered.body,
+                    "etag": answered.etag,
+                    "seen": answered.seen,
+                },
+            )
+            reach("request.answered")
+        reach("request.committed")
+        core.metrics.command(type(request.command).__name__, "accepted")
+        core.after_commit(emitted=bool(unit.out.own), owed=unit.owes)
+        return answered
+
+    async def _step(self, unit: Unit[S], loaded: Loaded[S], request: CommandRequest) -> None:
+        progress = loaded.subject.progress
+        link = parse_traceparent(progress.trace or None)
+        if request.span is not None and link is not None:
+            request.span.links = (*request.span.links, link)
+        causation = Causation(f"request/{uuid.uuid4()}", 0, unit.creator(request.span, None))
+        step = await unit.stepped(
+            lambda: unit.stepper.command(loaded.subject, request.command, unit.now, causation, request.caller)
+        )
+        if step[1]:
+            unit.became(loaded, *step)
+
+    async def _again(self, connection: AsyncConnection, name: dict[str, str], digest: bytes) -> Answer:
+        row = (await connection.execute(_KNOWN, name)).mappings().one()
+        if not hmac.compare_digest(row["body"], digest):
+            raise Problem(
+                422,
+                "idempotency_key_reused",
+                "Idempotency-Key was used for another request",
+                "The same key came before with a different body; nothing was changed.",
+                "Use a new key for a new request. To repeat the old one, send exactly its body.",
+            )
+        return Answer(row["status"], row["answer"], etag=row["etag"], seen=row["seen"])
+
+    async def _caught_up(self, subject: str, seen: str) -> None:
+        """Waits until this service has seen what the caller has; 503 with Retry-After when that takes too long."""
+        wanted = parse_seen(seen)
+        if wanted is None:
+            raise Problem(
+                400, "seen_unreadable", "Kintsugi-Seen is not readable", None, "Send it back exactly as you received it."
+            )
+        until = time.monotonic() + WAIT_SECONDS
+        while True:
+            async with self._core.engine.connect() as connection:
+                row = (await connection.execute(_PROGRESS, {"subject": subject})).mappings().first()
+            progress = load_progress(row["progress"], row["sequence"], None, 0) if row else Progress()
+            reached = {name: progress.cursor(name) for name in self._core.service.subscribes}
+            reached[self._core.name] = progress.sequence
+            behind = [name for name, sequence in wanted.items() if reached.get(name, sequence) < sequence]
+            if not behind:
+                return
+            if time.monotonic() >= until:
+                raise Problem(
+                    503,
+                    "not_caught_up",
+                    "This service has not seen that change yet",
+                    f"It still waits for events of: {', '.join(behind)}.",
+                    "Send the same request again after a moment.",
+                    headers={"Retry-After": "1"},
+                )
+            await asyncio.sleep(_LOOK_EVERY)
+
+
+def seen_of(own: str, progress: Progress) -> str:
+    """``Kintsugi-Seen``: this service's own counter and how far it has read the others."""
+    reached = {name: cursor.sequence for name, cursor in progress.cursors.items()}
+    return format_seen({**reached, own: progress.sequence})
+
+
+def _unavailable() -> Problem:
+    return Problem(
+        503,
+        "unavailable",
+        "The service cannot store anything right now",
+        "Its database or keyring did not answer; nothing was changed.",
+        "Send the same request with the same Idempotency-Key again in a few seconds.",
+        headers={"Retry-After": "2"},
+    )
+
+

@@ -1,0 +1,191 @@
+"""One transaction over some subjects: load under lock, step, and write everything with one statement per table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Generic, TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from kintsugi.agenda import Agenda
+from kintsugi.contracts.base import Event
+from kintsugi.contracts.causes import Cause
+from kintsugi.contracts.events import InputHeld, InputReleased
+from kintsugi.contracts.events.common import InputKind, Position
+from kintsugi.service import S
+from kintsugi.shell.core import Core
+from kintsugi.shell.writing import InputRow, Settled, Writer
+from kintsugi.store import statements as sql
+from kintsugi.store.rows import SubjectRow, subject_row
+from kintsugi.subject import Hold, ends_by_itself, hold, release
+from kintsugi.telemetry.tracing import Span
+from kintsugi.turn import Causation, Create, Own, Stepper, Subject
+from kintsugi.vault import KeysMissing, Vault
+from kintsugi.views import Rows
+
+R = TypeVar("R")
+
+
+@dataclass(slots=True)
+class Loaded(Generic[S]):
+    """A locked subject, as it was read and as it is now. ``progressed``: an event was applied in this unit."""
+
+    row: SubjectRow
+    subject: Subject[S]
+    agenda_before: Agenda
+    views_before: Rows
+    touched: bool = False
+    progressed: bool = False
+    blocked: bool = False
+
+    @property
+    def id(self) -> str:
+        """The subject's name."""
+        return self.row.subject
+
+    @property
+    def held(self) -> Hold | None:
+        """The hold it stands under."""
+        return self.subject.progress.hold
+
+    @property
+    def stands(self) -> bool:
+        """Whether nothing may be applied: blocked, or held for anything but a missing event."""
+        return self.blocked or (self.held is not None and not ends_by_itself(self.subject.progress))
+
+    @property
+    def status(self) -> str:
+        """As the column says it."""
+        if self.blocked:
+            return "blocked"
+        if self.held is not None:
+            return "held"
+        return "waiting" if self.subject.progress.waiting else "ok"
+
+
+@dataclass(slots=True)
+class Written:
+    """What a unit leaves for the tables."""
+
+    inputs: list[InputRow] = field(default_factory=list)
+    settled: list[Settled] = field(default_factory=list)
+    own: list[Own] = field(default_factory=list)
+
+
+class Unit(Generic[S]):
+    """Everything that happens in one transaction. The database sees nothing of it before :meth:`write`."""
+
+    def __init__(self, core: Core[S], connection: AsyncConnection, now: datetime) -> None:
+        self.core = core
+        self.connection = connection
+        self.now = now
+        self.vault = Vault()
+        self.stepper = Stepper(core.service, core.office, self.vault)
+        self.subjects: dict[str, Loaded[S]] = {}
+        self.out = Written()
+        self.spans: list[Span] = []
+
+    async def load(self, ids: Iterable[str], *, create: bool) -> None:
+        """Locks subjects in key order and reads them after the lock. ``create`` makes the rows that are missing."""
+        wanted = sorted(set(ids) - set(self.subjects))
+        if not wanted:
+            return
+        if create:
+            partitions = [self.core.partition(subject) for subject in wanted]
+            await self.connection.execute(sql.INSERT_MISSING, {"subjects": wanted, "partitions": partitions})
+        found = await self.connection.execute(sql.LOCK, {"subjects": wanted})
+        for mapping in found.mappings():
+            row = subject_row(mapping)
+            state = self.core.service.state.model_validate_json(row.state)
+            subject = Subject(row.subject, row.progress, state)
+            self.subjects[row.subject] = Loaded(
+                row,
+                subject,
+                self.stepper.agenda(subject),
+                self.core.views.of(row.subject, state),
+                blocked=row.status == "blocked",
+            )
+
+    async def stepped(self, step: Callable[[], R]) -> R:
+        """Runs a pure step, fetching the keys it turns out to need and repeating it."""
+        while True:
+            try:
+                return step()
+            except KeysMissing as missing:
+                create = [missing.wanted] if missing.create else []
+                self.vault.keys.update(await self.core.fetch_keys([missing.wanted], create))
+
+    def became(self, loaded: Loaded[S], subject: Subject[S], own: Sequence[Own]) -> None:
+        """Takes over the result of a step."""
+        loaded.subject = subject
+        loaded.touched = True
+        self.out.own.extend(own)
+
+    def creator(self, span: Span | None, incoming: str | None) -> Create:
+        """How each event of a step gets its span, and the traceparent that travels with it."""
+
+        def create(topic: str, id_: str, flow: str, type_: str) -> str | None:
+            return self.core.tracing.create(
+                span, incoming, topic=topic, message_id=id_, conversation_id=flow, type=type_
+            )
+
+        return create
+
+    def hold(
+        self, loaded: Loaded[S], kind: str, source: str, sequence: int, input_id: str, type_: str, cause: Cause
+    ) -> None:
+        """Holds a subject at any kind of input, and says so with an event of this service's own."""
+        event = InputHeld(
+            source=source,
+            input_id=input_id,
+            input_kind=InputKind(kind),
+            input_type=type_ or "unreadable",
+            cause=cause,
+            held_at=self.now,
+            sequence=sequence or None,
+        )
+        self.announce(loaded, event, input_id)
+        at = Hold(cause, kind, source, sequence, input_id, type_, self.now.isoformat())
+        loaded.subject = replace(loaded.subject, progress=hold(loaded.subject.progress, at))
+        self.core.metrics.held(cause)
+        self.core.circuit.held(cause)
+
+    def release(self, loaded: Loaded[S], by: str, without: Sequence[Position] = ()) -> None:
+        """Ends a hold, and says so. What lined up behind it is still to be applied."""
+        at = loaded.held
+        if at is None:
+            return
+        loaded.subject = replace(loaded.subject, progress=release(loaded.subject.progress))
+        event = InputReleased(
+            source=at.source,
+            input_id=at.input_id,
+            released_by=by,
+            sequence=at.sequence or None,
+            without=tuple(without),
+        )
+        self.announce(loaded, event, at.input_id)
+
+    def announce(self, loaded: Loaded[S], event: Event, cause_id: str) -> None:
+        """Emits one of the events that every service has about its own inputs."""
+        self.became(loaded, *self.stepper.emit(loaded.subject, [event], self.now, Causation(cause_id, 0)))
+
+    async def write(self, positions: Sequence[tuple[str, int, int, int]] = ()) -> None:
+        """Writes all of it: subjects, views, inputs, outbox, agenda, positions (topic, partition, expected, next).
+
+        Raises StaleUnit where another process has meanwhile written a subject or a position this unit had read.
+        """
+        changed = [loaded for loaded in self.subjects.values() if loaded.touched]
+        writer = Writer(self.core, self.connection)
+        await writer.subjects(changed)
+        await writer.views(changed)
+        await writer.inputs(self.out.inputs, self.out.settled)
+        await writer.outbox(self.out.own)
+        await writer.agenda(changed)
+        await writer.positions(positions)
+
+    @property
+    def owes(self) -> bool:
+        """Whether any subject may owe something new: the timers and senders then look."""
+        return any(loaded.touched for loaded in self.subjects.values())

@@ -1,0 +1,1 @@
+"""Every hot SQL statement of the kit, and how rows become values."""
