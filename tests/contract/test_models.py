@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta, timezone
+from functools import reduce
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from kintsugi.contracts import generate
 from kintsugi.contracts.base import Event, OpenEnum, Sealed
 from kintsugi.contracts.events import (
@@ -75,24 +75,19 @@ def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [path, *(p for key, part in inner for p in _places(part, (*path, key)))]
 
 
-@st.composite
-def _spoiled(draw: st.DrawFn) -> tuple[Example, Any]:
-    example = draw(st.sampled_from(ACCEPTED))
-    value = deepcopy(load(example.path))
-    place = draw(st.sampled_from([p for p in _places(value) if p] or [()]))
-    if not place:
-        return example, value
-    parent = value
-    for key in place[:-1]:
-        parent = parent[key]
-    match draw(st.sampled_from(["replace", "delete", "add"])):
-        case "delete":
-            del parent[place[-1]]
-        case "add" if isinstance(parent, dict):
-            parent["added"] = draw(st.sampled_from(JUNK))
-        case _:
-            parent[place[-1]] = draw(st.sampled_from(JUNK))
-    return example, value
+def _spoiled(value: Any) -> Iterator[Any]:
+    """Every value one step away: a part replaced by each kind of junk, left out, or given an unknown neighbour."""
+    for *parents, last in filter(None, _places(value)):
+        for change in [*JUNK, "delete", "add"]:
+            spoiled = deepcopy(value)
+            parent = reduce(lambda part, key: part[key], parents, spoiled)
+            if change == "delete":
+                del parent[last]
+            elif change != "add":
+                parent[last] = change
+            elif isinstance(parent, dict):
+                parent["added"] = "x"
+            yield spoiled
 
 
 def _takes(example: Example, value: Any) -> bool:
@@ -105,11 +100,11 @@ def _takes(example: Example, value: Any) -> bool:
     return json.dumps(value).count('"unknown"') == written(model).decode().count('"unknown"')
 
 
-@settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(_spoiled())
-def test_model_and_schema_take_and_refuse_the_same_values(case: tuple[Example, Any]) -> None:
-    example, value = case
-    assert _takes(example, value) == validator(example.schema).is_valid(value)
+@pytest.mark.parametrize("example", ACCEPTED, ids=lambda e: e.name)
+def test_model_and_schema_take_and_refuse_the_same_values(example: Example) -> None:
+    schema = validator(example.schema)
+    told_apart = [v for v in _spoiled(load(example.path)) if _takes(example, v) != schema.is_valid(v)]
+    assert told_apart == []
 
 
 @pytest.mark.parametrize("example", [e for e in ACCEPTED if not e.purpose], ids=lambda e: e.name)
