@@ -76,13 +76,15 @@ def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 def _spoiled(value: Any) -> Iterator[Any]:
-    """Every value one step away: a part replaced by each kind of junk, left out, or given an unknown neighbour."""
+    """Every value one step away: a part replaced by each kind of junk, left out, repeated, or given a neighbour."""
     for *parents, last in filter(None, _places(value)):
-        for change in [*JUNK, "delete", "add"]:
+        for change in [*JUNK, "delete", "add", "many"]:
             spoiled = deepcopy(value)
             parent = reduce(lambda part, key: part[key], parents, spoiled)
             if change == "delete":
                 del parent[last]
+            elif change == "many":
+                parent[last] = parent[last] * 150 if isinstance(parent[last], list) else parent[last]
             elif change != "add":
                 parent[last] = change
             elif isinstance(parent, dict):
