@@ -525,6 +525,7 @@ class TaskReason(OpenEnum):
     options_proposed = "options_proposed"
     assessment_overdue = "assessment_overdue"
     provider_overdue = "provider_overdue"
+    provider_accepted = "provider_accepted"
     provider_rejected = "provider_rejected"
     purge_overdue = "purge_overdue"
     input_held = "input_held"
