@@ -1,0 +1,375 @@
+"""What notify remembers of a case, how events change it, and what it owes: messages and deadlines."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from functools import singledispatch
+
+from kintsugi.agenda import Agenda, Deadline, Delivery, Send
+from kintsugi.contracts.base import Event
+from kintsugi.contracts.events import (
+    About,
+    AgeBand,
+    AssessmentCompleted,
+    AssessmentDeclined,
+    Audience,
+    CaseClosed,
+    CaseOpened,
+    ConsentDecision,
+    ConsentPurpose,
+    ConsentRecorded,
+    ConsentWithdrawn,
+    ContactProfileChanged,
+    InputHeld,
+    InputKind,
+    NotificationFailed,
+    NotificationSent,
+    NotificationWithheld,
+    PurgeAcknowledged,
+    PurgeRequested,
+    ReferralRequested,
+    ReferralStatus,
+    ReferralStatusChanged,
+    StaffTaskAcknowledged,
+    StaffTaskCreated,
+    StaffTaskKind,
+    TaskReason,
+)
+from kintsugi.service import State
+
+from kintsugi_notify.domain import ANSWERED, ENDS_WITH_THE_CASE, LADDER, hold_task_id, notification_id, settled_by
+from kintsugi_notify.records import (
+    Consent,
+    Given,
+    HeldInput,
+    MailKind,
+    Notification,
+    NotificationStatus,
+    Profile,
+    ProviderMail,
+    Task,
+    TaskStatus,
+)
+
+HOLD_ALERT_LASTS = timedelta(days=1)
+_EVENT_TYPE = re.compile(r"[a-z][a-z0-9_.]{0,198}")
+
+
+class CaseFile(State):
+    """One case as notify knows it. Events of several services fill it in whatever order they come."""
+
+    case_ref: str = ""
+    office: str = ""
+    age_band: AgeBand = AgeBand.unknown
+    closed: bool = False
+    profile: Profile | None = None
+    consents: Mapping[str, Consent] = {}
+    """By purpose and agency, see :func:`consent_key`."""
+    withdrawn: tuple[str, ...] = ()
+    """Ids of consents that were withdrawn, whatever was recorded after."""
+    mails: Mapping[str, ProviderMail] = {}
+    """By agenda entry."""
+    tasks: Mapping[str, Task] = {}
+    held: Mapping[str, HeldInput] = {}
+    """By the id of the task that each asks for."""
+    ended: Mapping[str, Notification] = {}
+    """By notification id."""
+    again: Mapping[str, int] = {}
+    """By notification id: how often an attempt was given up before it began."""
+
+    def ends(self, entry: str) -> Notification | None:
+        """How the notification of an agenda entry ended; None while it is owed."""
+        return self.ended.get(notification_id(entry))
+
+
+def consent_key(purpose: ConsentPurpose, agency: str | None) -> str:
+    """Where the latest consent for a purpose, and for sharing an agency, is kept."""
+    return f"{purpose}/{agency or ''}"
+
+
+@singledispatch
+def evolve(_event: Event, case: CaseFile) -> CaseFile:
+    """The case after an event; types that are not registered leave it as it was."""
+    return case
+
+
+@evolve.register
+def _(event: CaseOpened, case: CaseFile) -> CaseFile:
+    return case.model_copy(
+        update={"case_ref": event.case_ref, "office": event.office, "age_band": event.age_band, "closed": False}
+    )
+
+
+@evolve.register
+def _(_event: CaseClosed, case: CaseFile) -> CaseFile:
+    return _settle(case.model_copy(update={"closed": True}), lambda task: task.kind in ENDS_WITH_THE_CASE)
+
+
+@evolve.register
+def _(event: ConsentRecorded, case: CaseFile) -> CaseFile:
+    given = Given.granted if event.decision is ConsentDecision.granted else Given.refused
+    consent = Consent(consent_id=event.consent_id, given=given, valid_until=event.valid_until)
+    return case.model_copy(update={"consents": {**case.consents, consent_key(event.purpose, event.agency): consent}})
+
+
+@evolve.register
+def _(event: ConsentWithdrawn, case: CaseFile) -> CaseFile:
+    consent = Consent(consent_id=event.consent_id, given=Given.withdrawn)
+    return case.model_copy(
+        update={
+            "consents": {**case.consents, consent_key(event.purpose, event.agency): consent},
+            "withdrawn": (*case.withdrawn, event.consent_id),
+        }
+    )
+
+
+@evolve.register
+def _(event: ContactProfileChanged, case: CaseFile) -> CaseFile:
+    profile = Profile(
+        contact_by=event.contact_by,
+        language=event.language,
+        time_zone=event.time_zone,
+        windows=event.windows,
+        channels=event.channels,
+        code_word_set=event.code_word_set,
+        review_due=event.review_due,
+        contact=event.sealed_as("contact"),
+    )
+    changed = case.model_copy(update={"profile": profile})
+    return _settle(changed, lambda task: task.kind is StaffTaskKind.review_profile)
+
+
+@evolve.register
+def _(event: ReferralRequested, case: CaseFile) -> CaseFile:
+    link = event.sealed_as("contact")
+    if link is not None:
+        case = _mail(
+            case,
+            ProviderMail(
+                kind=MailKind.request,
+                about=About(type=event.type, event_id=link.id),
+                referral_id=event.referral_id,
+                agency=event.agency,
+                consent_id=event.consent_id,
+                since=event.requested_at,
+                due=event.answer_due,
+                link=link,
+                link_expires_at=event.link_expires_at,
+            ),
+        )
+    kinds = settled_by(ReferralStatus.requested)
+    return _settle(case, lambda task: task.referral_id == event.referral_id and task.kind in kinds)
+
+
+@evolve.register
+def _(event: ReferralStatusChanged, case: CaseFile) -> CaseFile:
+    if event.status in ANSWERED:
+        case = _answered(case, MailKind.request, event.referral_id)
+    kinds = settled_by(event.status)
+    return _settle(case, lambda task: task.referral_id == event.referral_id and task.kind in kinds)
+
+
+@evolve.register
+def _(event: PurgeRequested, case: CaseFile) -> CaseFile:
+    link = event.sealed_as("contact")
+    if link is None:
+        return case
+    return _mail(
+        case,
+        ProviderMail(
+            kind=MailKind.purge,
+            about=About(type=event.type, event_id=link.id),
+            referral_id=event.referral_id,
+            agency=event.agency,
+            consent_id=event.consent_id,
+            since=event.requested_at,
+            due=event.due_at,
+            link=link,
+        ),
+    )
+
+
+@evolve.register
+def _(event: PurgeAcknowledged, case: CaseFile) -> CaseFile:
+    case = _answered(case, MailKind.purge, event.referral_id, event.agency)
+    return _settle(case, lambda task: task.referral_id == event.referral_id and task.kind is StaffTaskKind.check_purge)
+
+
+@evolve.register(AssessmentCompleted)
+@evolve.register(AssessmentDeclined)
+def _(event: AssessmentCompleted | AssessmentDeclined, case: CaseFile) -> CaseFile:
+    return _settle(
+        case,
+        lambda task: task.assessment_id == event.assessment_id and task.kind is StaffTaskKind.complete_assessment,
+    )
+
+
+@evolve.register
+def _(event: InputHeld, case: CaseFile) -> CaseFile:
+    held = held_input(event)
+    return case.model_copy(update={"held": {**case.held, held.task_id: held}})
+
+
+@evolve.register
+def _(event: StaffTaskCreated, case: CaseFile) -> CaseFile:
+    above = case.tasks.get(event.escalates or "")
+    task = Task(
+        task_id=event.task_id,
+        kind=event.kind,
+        reason=event.reason,
+        role=event.role,
+        office=event.office,
+        due_at=event.due_at,
+        about=event.about,
+        created_at=event.created_at,
+        root=above.root if above else event.escalates or event.task_id,
+        referral_id=event.referral_id,
+        assessment_id=event.assessment_id,
+        escalates=event.escalates,
+        alert_until=event.alert_until,
+        notice_until=event.notice_until,
+    )
+    tasks = {**case.tasks, task.task_id: task}
+    if above:
+        tasks[above.task_id] = above.model_copy(update={"escalated": True})
+    case = case.model_copy(update={"tasks": tasks})
+    if event.reason is TaskReason.purge_overdue:
+        due = {
+            entry: mail.model_copy(update={"chased": True})
+            for entry, mail in case.mails.items()
+            if mail.kind is MailKind.purge and mail.about == event.about
+        }
+        case = case.model_copy(update={"mails": {**case.mails, **due}})
+    return case
+
+
+@evolve.register
+def _(event: StaffTaskAcknowledged, case: CaseFile) -> CaseFile:
+    taken = case.tasks.get(event.task_id)
+    if taken is None:
+        return case
+    word = {
+        "status": TaskStatus.acknowledged,
+        "acknowledged_at": event.acknowledged_at,
+        "acknowledged_by": event.role,
+    }
+    return _tasks(case, lambda task: task.root == taken.root and task.status is not TaskStatus.acknowledged, word)
+
+
+@evolve.register
+def _(event: NotificationSent, case: CaseFile) -> CaseFile:
+    return _end(case, event, NotificationStatus.sent, at=event.sent_at, attempt=event.attempt)
+
+
+@evolve.register
+def _(event: NotificationFailed, case: CaseFile) -> CaseFile:
+    if not event.final:
+        again = {**case.again, event.notification_id: case.again.get(event.notification_id, 0) + 1}
+        return case.model_copy(update={"again": again})
+    return _end(
+        case, event, NotificationStatus.failed, at=event.failed_at, attempt=event.attempt, reason=event.reason.value
+    )
+
+
+@evolve.register
+def _(event: NotificationWithheld, case: CaseFile) -> CaseFile:
+    return _end(case, event, NotificationStatus.withheld, at=event.withheld_at, reason=event.reason.value)
+
+
+def held_input(event: InputHeld) -> HeldInput:
+    """A hold, about the event that is held; about the hold itself where an input of another kind is."""
+    known = event.input_kind is InputKind.event and _EVENT_TYPE.fullmatch(event.input_type)
+    return HeldInput(
+        task_id=hold_task_id(event.source, event.input_id, event.held_at),
+        about=About(type=event.input_type if known else event.type, event_id=event.input_id),
+        held_at=event.held_at,
+    )
+
+
+def agenda(case: CaseFile) -> Agenda:
+    """Messages that have not ended, tasks that escalate, and purges that await their acknowledgement."""
+    owed: Agenda = {}
+    for mail in case.mails.values():
+        if case.ends(mail.entry) is None:
+            owed[mail.entry] = _send(case, mail.entry, mail.agency, mail.due)
+        if mail.kind is MailKind.purge and not mail.answered and not mail.chased:
+            owed[f"purge/{mail.about.event_id}"] = Deadline(at=mail.due)
+    for task in case.tasks.values():
+        if task.alert_until and case.ends(task.alert) is None:
+            owed[task.alert] = _send(case, task.alert, f"staff/{task.role}", task.alert_until)
+        if task.notice_until and case.ends(task.notice) is None:
+            owed[task.notice] = _send(case, task.notice, "survivor", task.notice_until)
+        if task.status is TaskStatus.open and not task.escalated and task.role in LADDER:
+            owed[f"task/{task.task_id}"] = Deadline(at=task.due_at)
+    for held in case.held.values():
+        if held.task_id not in case.tasks:
+            owed[held.entry] = _send(case, held.entry, "staff/supervisor", held.held_at + HOLD_ALERT_LASTS)
+    return owed
+
+
+def _send(case: CaseFile, entry: str, recipient: str, expires: object) -> Send:
+    delivery = Delivery.at_most_once if recipient == "survivor" else Delivery.at_least_once
+    again = case.again.get(notification_id(entry), 0)
+    return Send.model_validate(
+        {
+            "channel": "email",
+            "recipient": recipient,
+            "delivery": delivery,
+            "expires": expires,
+            "detail": {"again": str(again)} if again else {},
+        }
+    )
+
+
+def _mail(case: CaseFile, mail: ProviderMail) -> CaseFile:
+    return case.model_copy(update={"mails": {**case.mails, mail.entry: mail}})
+
+
+def _answered(case: CaseFile, kind: MailKind, referral_id: str, agency: str | None = None) -> CaseFile:
+    mails = {
+        entry: mail.model_copy(update={"answered": True})
+        if mail.kind is kind and mail.referral_id == referral_id and agency in (None, mail.agency)
+        else mail
+        for entry, mail in case.mails.items()
+    }
+    return case.model_copy(update={"mails": mails})
+
+
+def _settle(case: CaseFile, needless: Callable[[Task], bool]) -> CaseFile:
+    return _tasks(case, lambda task: task.status is TaskStatus.open and needless(task), {"status": TaskStatus.settled})
+
+
+def _tasks(case: CaseFile, which: Callable[[Task], bool], update: Mapping[str, object]) -> CaseFile:
+    changed = {key: task.model_copy(update=update) for key, task in case.tasks.items() if which(task)}
+    return case.model_copy(update={"tasks": {**case.tasks, **changed}}) if changed else case
+
+
+def _end(
+    case: CaseFile,
+    event: NotificationSent | NotificationFailed | NotificationWithheld,
+    status: NotificationStatus,
+    *,
+    at: object,
+    attempt: int = 0,
+    reason: str | None = None,
+) -> CaseFile:
+    ended = Notification.model_validate(
+        {
+            "notification_id": event.notification_id,
+            "audience": Audience(event.audience),
+            "status": status,
+            "template": event.template,
+            "locale": event.locale,
+            "about": event.about,
+            "at": at,
+            "attempt": attempt,
+            "reason": reason,
+            "channel": event.channel,
+            "agency": event.agency,
+            "referral_id": event.referral_id,
+            "task_id": event.task_id,
+        }
+    )
+    return case.model_copy(update={"ended": {**case.ended, event.notification_id: ended}})
