@@ -1,0 +1,337 @@
+"""From the outbox to Kafka: contiguous runs from the oldest unsent row, in order, acknowledged by all replicas.
+
+One relay per service holds an advisory lock on a connection of its own; an overlapping one would be harmless
+(consumers drop what they know), and one that is stopped is freed by the server. Any failure ends the pass: the
+producer is replaced and the next pass starts again at the oldest unsent row, so nothing is ever skipped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import asyncpg
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.structs import RecordMetadata
+
+from kintsugi.failpoints import reach
+from kintsugi.store.rows import load_headers
+from kintsugi.telemetry.metrics import Metrics
+from kintsugi.telemetry.tracing import Tracing
+
+log = structlog.get_logger("kintsugi.relay")
+
+CHANNEL = "kintsugi_outbox"
+_LOCK = 7_204_611_002
+PASS_ROWS = 500
+POLL_SECONDS = 1.0
+PING_SECONDS = 2.0
+SEND_SECONDS = 30.0
+STOP_SECONDS = 5.0
+IDLE_SESSION = "10s"
+
+_READ = """
+SELECT id, topic, partition, subject, type, headers, value FROM outbox WHERE id > $1 ORDER BY id LIMIT $2
+"""
+_OLDEST_OPEN = "SELECT coalesce(min(id), 0) FROM outbox"
+# In one statement: what is published is never also unsent, nor the reverse.
+_MOVE = """
+WITH sent AS (DELETE FROM outbox WHERE id = ANY($1::bigint[]) RETURNING *)
+INSERT INTO published (id, topic, partition, subject, sequence, type, headers, value, created_at)
+SELECT id, topic, partition, subject, sequence, type, headers, value, created_at FROM sent
+"""
+_ENDS = """
+INSERT INTO positions (topic, partition, next_offset)
+SELECT * FROM unnest($1::text[], $2::smallint[], $3::bigint[])
+ON CONFLICT (topic, partition) DO UPDATE SET next_offset = greatest(positions.next_offset, excluded.next_offset)
+"""
+_BACKLOG = "SELECT count(*) AS unsent, min(created_at) AS oldest FROM (SELECT created_at FROM outbox ORDER BY id LIMIT 10000) o"
+_SINCE = """
+SELECT id, topic, partition, subject, type, headers, value FROM published
+WHERE published_at >= $1 AND id > $2 ORDER BY id LIMIT $3
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Brokers:
+    """How a producer reaches Kafka. ``client_id`` names the service in the broker's logs."""
+
+    bootstrap: str
+    client_id: str
+
+    def producer(self) -> AIOKafkaProducer:
+        """Idempotent, acknowledged by all in-sync replicas. The relay alone makes one."""
+        return AIOKafkaProducer(
+            bootstrap_servers=self.bootstrap,
+            client_id=self.client_id,
+            acks="all",
+            enable_idempotence=True,
+            max_request_size=1_048_576,
+            max_batch_size=524_288,
+            linger_ms=0,
+            request_timeout_ms=20_000,
+            compression_type=None,
+        )
+
+
+class Relay:
+    """Sends what the outbox holds, whenever it is woken, and every second to be sure."""
+
+    def __init__(self, dsn: str, brokers: Brokers, tracing: Tracing, metrics: Metrics) -> None:
+        self._dsn = dsn
+        self._brokers = brokers
+        self._tracing = tracing
+        self._metrics = metrics
+        self._wake = asyncio.Event()
+        self._holds = False
+        self._stopping = False
+        self.beat: Callable[[], None] = lambda: None
+
+    @property
+    def holds(self) -> bool:
+        """Whether this process is the one that sends."""
+        return self._holds
+
+    def wake(self) -> None:
+        """There are new rows, committed by this process."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Asks :meth:`run` to end after the pass it is in."""
+        self._stopping = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Runs until :meth:`stop`; whatever fails is tried again with back-off."""
+        wait = 0.2
+        while not self._stopping:
+            try:
+                await self._session()
+                wait = 0.2
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+                log.warning("relay_without_database", error=type(error).__name__)
+                await asyncio.sleep(wait * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+                wait = min(wait * 2, 10.0)
+            finally:
+                self._holds = False
+
+    async def _session(self) -> None:
+        """One connection: waits for the lock, listens, and sends until it breaks or is asked to stop."""
+        connection = await asyncpg.connect(
+            self._dsn,
+            timeout=5,
+            command_timeout=30,
+            server_settings={
+                "application_name": "kintsugi-relay",
+                "idle_session_timeout": IDLE_SESSION,
+                "idle_in_transaction_session_timeout": IDLE_SESSION,
+            },
+        )
+        try:
+            while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):
+                self.beat()
+                await self._woken(PING_SECONDS)
+                if self._stopping:
+                    return
+            self._holds = True
+            await connection.add_listener(CHANNEL, lambda *_: self._wake.set())
+            await self._send_all(connection)
+        finally:
+            with contextlib.suppress(Exception):
+                await connection.close(timeout=2)
+
+    async def _send_all(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
+        producer: AIOKafkaProducer | None = None
+        bound = 0
+        wait = 0.1
+        try:
+            while True:
+                self.beat()
+                self._wake.clear()
+                if producer is None:
+                    producer = await self._started()
+                try:
+                    count, bound = await self._pass(connection, producer, bound)
+                    wait = 0.1
+                except _KafkaFailed as failed:
+                    log.warning("relay_pass_failed", error=failed.code)
+                    producer = await self._dropped(producer)
+                    bound = 0
+                    await self._report(connection)
+                    await asyncio.sleep(wait * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+                    wait = min(wait * 2, 5.0)
+                    if self._stopping:
+                        return
+                    continue
+                if count < PASS_ROWS:
+                    await self._report(connection)
+                    if self._stopping:
+                        return
+                    await self._woken(POLL_SECONDS)
+                    bound = 0
+        finally:
+            if producer is not None:
+                await self._dropped(producer)
+
+    async def _pass(
+        self, connection: asyncpg.Connection[asyncpg.Record], producer: AIOKafkaProducer, bound: int
+    ) -> tuple[int, int]:
+        rows = await connection.fetch(_READ, bound, PASS_ROWS)
+        if not rows:
+            return 0, 0
+        reach("relay.read")
+        started = time.perf_counter()
+        ends = await self._send(producer, rows)
+        reach("relay.acknowledged")
+        async with connection.transaction():
+            await connection.execute(_MOVE, [row["id"] for row in rows])
+            reach("relay.moved")
+            if ends:
+                topics, partitions, offsets = zip(
+                    *((topic, partition, offset) for (topic, partition), offset in sorted(ends.items())), strict=True
+                )
+                await connection.execute(_ENDS, topics, partitions, offsets)
+        reach("relay.committed")
+        self._metrics.relay_pass(time.perf_counter() - started)
+        for topic in {row["topic"] for row in rows}:
+            self._metrics.sent(topic, sum(1 for row in rows if row["topic"] == topic))
+        # A late committer may hold a lower id than what was read: the bound only skips rows this pass has moved
+        # while the table is being emptied in one go, and falls back to zero after it.
+        return len(rows), 0
+
+    async def _send(
+        self, producer: AIOKafkaProducer, rows: Sequence[asyncpg.Record]
+    ) -> dict[tuple[str, int], int]:
+        """Sends one run. Returns the offset after the last record by partition. Raises _KafkaFailed."""
+        grouped: dict[tuple[str, int], list[asyncpg.Record]] = {}
+        for row in rows:
+            grouped.setdefault((row["topic"], row["partition"]), []).append(row)
+        headers = {row["id"]: load_headers(row["headers"]) for row in rows}
+        spans = [
+            self._tracing.send(
+                (_traceparent(headers[row["id"]]) for row in group), topic, len(group)
+            )
+            for (topic, _), group in grouped.items()
+        ]
+        ends: dict[tuple[str, int], int] = {}
+        try:
+            async with asyncio.timeout(SEND_SECONDS):
+                # All partitions at once, but the batches of one partition one after the other: a record never
+                # reaches the log while an earlier one of its subject may still fail.
+                await asyncio.gather(
+                    *(self._send_partition(producer, place, group, headers, ends) for place, group in grouped.items())
+                )
+        except Exception as error:
+            raise _KafkaFailed(type(error).__name__) from error
+        finally:
+            for span in spans:
+                self._tracing.end(span)
+        return ends
+
+    async def _send_partition(
+        self,
+        producer: AIOKafkaProducer,
+        place: tuple[str, int],
+        rows: Sequence[asyncpg.Record],
+        headers: dict[int, list[tuple[str, bytes | None]]],
+        ends: dict[tuple[str, int], int],
+    ) -> None:
+        topic, partition = place
+        batch = producer.create_batch()
+        for row in rows:
+            added = batch.append(
+                key=row["subject"].encode(), value=row["value"], timestamp=None, headers=headers[row["id"]]
+            )
+            if added is None:
+                await self._flush(producer, batch, topic, partition, ends)
+                batch = producer.create_batch()
+                if (
+                    batch.append(
+                        key=row["subject"].encode(), value=row["value"], timestamp=None, headers=headers[row["id"]]
+                    )
+                    is None
+                ):
+                    raise _KafkaFailed("RecordTooLarge")
+        if batch.record_count():
+            await self._flush(producer, batch, topic, partition, ends)
+
+    async def _flush(
+        self,
+        producer: AIOKafkaProducer,
+        batch: object,
+        topic: str,
+        partition: int,
+        ends: dict[tuple[str, int], int],
+    ) -> None:
+        count = batch.record_count()  # type: ignore[attr-defined]
+        batch.close()  # type: ignore[attr-defined]
+        sent: RecordMetadata = await (await producer.send_batch(batch, topic, partition=partition))
+        ends[(topic, partition)] = sent.offset + count
+
+    async def _started(self) -> AIOKafkaProducer:
+        wait = 0.2
+        while True:
+            producer = self._brokers.producer()
+            try:
+                async with asyncio.timeout(SEND_SECONDS):
+                    await producer.start()
+                return producer
+            except Exception as error:
+                log.warning("relay_without_kafka", error=type(error).__name__)
+                await self._dropped(producer)
+                if self._stopping:
+                    raise TimeoutError from error
+                self.beat()
+                await asyncio.sleep(wait * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+                wait = min(wait * 2, 2.0)
+
+    async def _dropped(self, producer: AIOKafkaProducer) -> None:
+        """Ends a producer. With the broker gone its ``stop`` would hang, so it is bounded."""
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(STOP_SECONDS):
+                await producer.stop()
+
+    async def _report(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
+        row = await connection.fetchrow(_BACKLOG)
+        assert row is not None
+        oldest: datetime | None = row["oldest"]
+        age = (datetime.now(oldest.tzinfo) - oldest).total_seconds() if oldest else 0.0
+        self._metrics.set_outbox(row["unsent"], max(age, 0.0))
+
+    async def _woken(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+
+    async def resend(self, since: datetime) -> int:
+        """Repeats what was published since then, unchanged and in order. Consumers drop what they know."""
+        connection = await asyncpg.connect(self._dsn, timeout=5, command_timeout=60)
+        producer = await self._started()
+        last, count = 0, 0
+        try:
+            while rows := await connection.fetch(_SINCE, since, last, PASS_ROWS):
+                await self._send(producer, rows)
+                last, count = rows[-1]["id"], count + len(rows)
+        finally:
+            await self._dropped(producer)
+            await connection.close()
+        return count
+
+
+class _KafkaFailed(Exception):
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def _traceparent(headers: Sequence[tuple[str, bytes | None]]) -> str | None:
+    for name, raw in reversed(headers):
+        if name == "traceparent" and raw is not None:
+            return raw.decode("ascii", "replace")
+    return None
