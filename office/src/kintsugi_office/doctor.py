@@ -227,7 +227,6 @@ def _office(layout: Layout) -> Iterator[Finding]:
             yield Finding("wrong", f"{name} does not answer at {said['url']} ({said['problem']})", f"Read {log}")
     for service in services.installed():
         if service.name not in current.databases:
-            yield Finding("note", f"{service.name} is installed but not part of the running office", "Restart it.")
             continue
         problem = asyncio.run(databases.migration_problem(current.databases[service.name], service))
         if problem:

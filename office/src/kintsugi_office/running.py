@@ -176,7 +176,8 @@ async def _migrate(layout: Layout) -> None:
     current = state.read(layout.state)
     if current is not None and current.alive:
         for service in found:
-            await databases.migrate(current.databases[service.name], service)
+            if service.name in current.databases:
+                await databases.migrate(current.databases[service.name], service)
         return
     layout.make()
     async with EmbeddedPostgres(layout.postgres) as server:
