@@ -2,7 +2,7 @@
 
 import typer
 
-from kintsugi_office import doctor, running, status, tokens
+from kintsugi_office import country, doctor, running, status, tokens
 
 app = typer.Typer(
     help="One country office on one machine. The people in it are fictional: never enter real personal data here.",
@@ -11,6 +11,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-# One line per part: `register` adds commands, a typer `app` becomes a group of commands.
+# One line per part: `register` adds commands, an `app` becomes a group of commands.
 for register in (running.register, status.register, doctor.register, tokens.register):
     register(app)
+for group in (country.app,):
+    app.add_typer(group)

@@ -15,7 +15,7 @@ from typing import Literal
 import psutil
 import typer
 
-from kintsugi_office import databases, services, state, status, topics
+from kintsugi_office import services, state, status, topics
 from kintsugi_office.embedded import jars, kafka, places, postgres, servers
 from kintsugi_office.options import Data, Json
 from kintsugi_office.project import Layout, ProjectNotFound, project_folder
@@ -225,6 +225,8 @@ def _office(layout: Layout) -> Iterator[Finding]:
         else:
             log = layout.logs / f"{name}.log"
             yield Finding("wrong", f"{name} does not answer at {said['url']} ({said['problem']})", f"Read {log}")
+    from kintsugi_office import databases  # it imports the whole kit
+
     for service in services.installed():
         if service.name not in current.databases:
             continue

@@ -3,26 +3,30 @@
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import psutil
 import typer
 
-from kintsugi_office import databases, services, state
+from kintsugi_office import services, state
 from kintsugi_office.child import ChildFailed
-from kintsugi_office.embedded import EmbeddedPostgres, ServerDidNotStart
+from kintsugi_office.embedded import EmbeddedPostgres, ServerDidNotStart, places
 from kintsugi_office.embedded.jars import JarUnavailable
 from kintsugi_office.embedded.servers import tail
 from kintsugi_office.options import Data, explained
 from kintsugi_office.progress import say
 from kintsugi_office.project import Layout, ProjectNotFound
-from kintsugi_office.supervisor import Office, OfficeAlreadyRuns, empty
+from kintsugi_office.state import OfficeAlreadyRuns
 from kintsugi_office.topics import TopicRefused
+
+if TYPE_CHECKING:  # it imports the whole kit, which takes seconds: only `up` and `migrate` pay for it
+    from kintsugi_office.supervisor import Office
 
 _EXPECTED = (
     *(ChildFailed, JarUnavailable, OfficeAlreadyRuns, ProjectNotFound),
@@ -64,6 +68,8 @@ def up(
             layout, [f"--profile={profile.value}", f"--country={country}", *(f"--only={n}" for n in only or ())]
         )
     else:
+        from kintsugi_office.supervisor import Office
+
         office = Office(layout, shape=profile.value, country=country, found=services.installed(only))
         asyncio.run(_in_foreground(office))
 
@@ -111,7 +117,17 @@ def empty_command(
     say(f"Removed {layout.data}")
 
 
-async def _in_foreground(office: Office) -> None:
+def empty(layout: Layout) -> None:
+    """Remove everything an office kept in its data folder. Raises OfficeAlreadyRuns while one runs there."""
+    current = state.read(layout.state)
+    if current is not None and current.alive:
+        raise OfficeAlreadyRuns(f"An office runs in {layout.data}. Stop it first: kintsugi down.")
+    for server in (layout.postgres, layout.kafka):
+        places.remove_data(server / "data")
+    shutil.rmtree(layout.data, ignore_errors=True)
+
+
+async def _in_foreground(office: "Office") -> None:
     stop = asyncio.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
@@ -131,7 +147,7 @@ async def _in_foreground(office: Office) -> None:
     say("Stopped. Nothing runs any more.")
 
 
-def _announce(office: Office) -> None:
+def _announce(office: "Office") -> None:
     say("")
     for service in office.services:
         say(f"  {service.name:<12} {office.url(service.name)}/docs")
@@ -172,6 +188,8 @@ def _in_background(layout: Layout, options: list[str]) -> None:
 
 
 async def _migrate(layout: Layout) -> None:
+    from kintsugi_office import databases
+
     found = services.installed()
     current = state.read(layout.state)
     if current is not None and current.alive:

@@ -13,6 +13,10 @@ class OfficeNotRunning(RuntimeError):
     """No office runs in this data folder."""
 
 
+class OfficeAlreadyRuns(RuntimeError):
+    """Another supervisor holds this data folder."""
+
+
 class ProcessState(BaseModel):
     """One process of the office. ``ports`` by service: several when they share a process."""
 

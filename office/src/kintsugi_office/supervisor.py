@@ -5,7 +5,6 @@ import contextlib
 import fcntl
 import json
 import os
-import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -20,18 +19,14 @@ from kintsugi.secrets import make_key_file
 from kintsugi_office import databases, environment, progress, services, state, topics
 from kintsugi_office.child import Child
 from kintsugi_office.databases import Databases
-from kintsugi_office.embedded import EmbeddedKafka, EmbeddedPostgres, places, servers
+from kintsugi_office.embedded import EmbeddedKafka, EmbeddedPostgres, servers
 from kintsugi_office.environment import Addresses, Surroundings
 from kintsugi_office.project import Layout, project_folder
 from kintsugi_office.services import InstalledService
-from kintsugi_office.state import OfficeState, ProcessState
+from kintsugi_office.state import OfficeAlreadyRuns, OfficeState, ProcessState
 
 Shape = Literal["processes", "all-in-one"]
 _ALL = "services"  # the name of the process that runs all services in the all-in-one shape
-
-
-class OfficeAlreadyRuns(RuntimeError):
-    """Another supervisor holds this data folder."""
 
 
 class Office:
@@ -280,13 +275,3 @@ def _described(name: str, server: EmbeddedPostgres | EmbeddedKafka) -> ProcessSt
         ports={name: server.port},
         log=str(server.log),
     )
-
-
-def empty(layout: Layout) -> None:
-    """Remove everything an office kept in its data folder. Raises OfficeAlreadyRuns while one runs there."""
-    current = state.read(layout.state)
-    if current is not None and current.alive:
-        raise OfficeAlreadyRuns(f"An office runs in {layout.data}. Stop it first: kintsugi down.")
-    for server in (layout.postgres, layout.kafka):
-        places.remove_data(server / "data")
-    shutil.rmtree(layout.data, ignore_errors=True)
