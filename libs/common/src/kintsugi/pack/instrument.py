@@ -53,12 +53,12 @@ class Question(Frozen):
 class Band(Frozen):
     """A need of this `band` exists when the mean of the need's items is at most `at_most`."""
 
-    band: Literal["high", "medium", "low"]
+    band: Literal["urgent", "high", "moderate", "low"]
     at_most: float
 
 
 class Need(Frozen):
-    """A need that low scores point to. `items` empty means all items of the domain; bands go from high to low."""
+    """A need that low scores point to. `items` empty means all items of the domain; bands go from urgent to low."""
 
     need: Code
     items: tuple[ItemId, ...] = ()
@@ -114,7 +114,7 @@ class Instrument(Frozen):
 
     def digest(self) -> str:
         """SHA-256 of what is scored: unchanged by labels of unscored questions, changed by any scored wording."""
-        scored = self.model_dump(mode="json", include={"id", "version", "scale", "domains"})
+        scored = self.model_dump(mode="json", include={"id", "version", "scale", "domains"}, exclude_defaults=True)
         return hashlib.sha256(json.dumps(scored, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 

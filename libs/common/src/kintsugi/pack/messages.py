@@ -84,8 +84,11 @@ def mistakes(name: str, source: str) -> Iterator[Finding]:
     for entry in resource.body:
         at = _place(source, entry)
         if isinstance(entry, ast.Junk):
-            reason = entry.annotations[0].message if entry.annotations else "it cannot be read"
-            yield Finding(name, *at, f"not Fluent: {reason}", "correct the syntax there")
+            annotation = entry.annotations[0] if entry.annotations else None
+            reason = annotation.message if annotation else "it cannot be read"
+            yield Finding(
+                name, *_place(source, annotation or entry), f"not Fluent: {reason}", "correct the syntax there"
+            )
         elif isinstance(entry, ast.Message):
             yield from _message(name, at, entry, repeated=entry.id.name in seen)
             seen.add(entry.id.name)
@@ -125,7 +128,7 @@ class _Variables(visitor.Visitor):
         self.names.add(node.id.name)
 
 
-def _place(source: str, entry: ast.EntryType) -> tuple[int, int]:
+def _place(source: str, entry: ast.SyntaxNode) -> tuple[int, int]:
     start = entry.span.start if entry.span else 0
     before = source[:start]
     return before.count("\n") + 1, start - (before.rfind("\n") + 1) + 1
