@@ -10,6 +10,7 @@ from fastapi import APIRouter, Body, Depends, Query, Request, Response
 from kintsugi.auth import Caller, require
 from kintsugi.commands import Commands, commands
 from kintsugi.contracts.events import Code
+from kintsugi.http.border import MIB, BodyRule
 from kintsugi.http.problems import Problem
 from sqlalchemy import select
 
@@ -33,6 +34,9 @@ router = APIRouter(tags=["intake"])
 Office = Annotated[Commands[IntakeFile], Depends(commands)]
 Staff = Annotated[Caller, Depends(require("caseworker", "supervisor"))]
 Supervisor = Annotated[Caller, Depends(require("supervisor"))]
+
+BODY_RULES = {"/imports/htcds": BodyRule(media_types=("text/csv",), limit=16 * MIB, seconds=60.0)}
+"""What paths take that take something else than JSON of ordinary size."""
 
 AT_ONCE = 4
 """Rows of a file that are taken at the same time: few enough to leave the database to the people at work."""
