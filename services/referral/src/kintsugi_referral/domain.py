@@ -136,3 +136,20 @@ def ages(band: str, basis: str) -> tuple[float, float]:
     if known is not None:
         return known
     return AGES["minor"] if basis == "presumed_minor" else (0, OLDEST)
+
+
+ANSWER_REASONS: Mapping[Status, tuple[str, ...]] = {
+    Status.rejected: (
+        "no_capacity",
+        "not_eligible",
+        "out_of_funds",
+        "language_not_available",
+        "area_not_served",
+        "service_closed",
+        "other",
+    ),
+    Status.on_hold: ("no_capacity", "survivor_not_ready", "unreachable", "out_of_funds", "other"),
+    Status.failed: ("unreachable", "survivor_declined", "moved_away", "not_eligible", "out_of_funds", "other"),
+    Status.cancelled: ("no_capacity", "out_of_funds", "service_closed", "safety_concern", "transferred", "other"),
+}
+"""The reasons an agency is asked to choose from; why referrals fail in the field comes first."""

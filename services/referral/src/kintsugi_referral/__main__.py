@@ -1,0 +1,5 @@
+"""Runs the referral service alone: ``python -m kintsugi_referral``."""
+
+from kintsugi.runtime import main
+
+main("referral")
