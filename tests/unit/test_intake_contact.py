@@ -1,12 +1,15 @@
 """Intake keeps how a survivor can be reached safely, closes cases, and shows its views."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from kintsugi.auth import Caller
 from kintsugi.contracts.base import Sealed
+from kintsugi.contracts.causes import Cause
 from kintsugi.contracts.events import (
+    AssessmentOverdue,
     CaseClosed,
     CaseOpened,
     CloseReason,
@@ -170,17 +173,10 @@ def test_contact_can_be_stopped_before_anybody_asked_about_it_and_after_the_case
 
 def test_contact_is_stopped_and_consent_refused_even_while_the_case_is_held() -> None:
     case = reachable()
-    hold = Hold("handler_raised", "command", "intake", 0, "x", "x", "2026-03-02T10:00:00Z")  # type: ignore[arg-type]
-    subject = case.subject.__class__(case.subject.id, _held(case, hold), case.subject.state)
-    held = Given(case.scenario, subject, case.now)
+    hold = Hold(Cause.handler_raised, "command", "intake", 0, "request/1", "ChangeContactProfile", "2026-03-02T10:00Z")
+    held = replace(case, subject=replace(case.subject, progress=replace(case.subject.progress, hold=hold)))
     held.when(patch(language="ar")).refused("case_on_hold")
     held.when(StopContact()).then(ContactProfileChanged)
-
-
-def _held(case: Given[IntakeFile], hold: Hold) -> Any:
-    from dataclasses import replace
-
-    return replace(case.subject.progress, hold=hold)
 
 
 def test_an_erased_survivors_profile_cannot_be_changed_but_contact_can_be_stopped() -> None:
@@ -233,11 +229,11 @@ def test_the_views_hold_references_and_codes_and_nothing_personal() -> None:
     agency = PACK.directory.agencies[0].id
     grant = GrantConsent(
         decision="granted",
-        purpose="sharing",  # type: ignore[arg-type]
+        purpose="sharing",
         agency=agency,
         text_version="1.0",
         language="en",
-        obtained_from="individual",  # type: ignore[arg-type]
+        obtained_from="individual",
     )
     case = reachable().when(grant).given
     found = views.of(SUBJECT, case.state)
@@ -276,7 +272,5 @@ def test_the_fold_takes_its_events_in_any_order_without_failing() -> None:
 
 
 def test_a_type_that_intake_does_not_know_changes_nothing() -> None:
-    from kintsugi.contracts.events import AssessmentOverdue
-
     event = AssessmentOverdue(assessment_id="a-1", due_at=MONDAY_AT_TEN)
     assert evolve(event, IntakeFile()) == IntakeFile()
