@@ -77,7 +77,7 @@ def message(
     if text is None:
         typer.echo(f"There is no {template} in {language}: it would be withheld, and staff would get a task instead.")
         raise typer.Exit(1)
-    typer.echo(f"To: a {known.audience}\nSubject: {text.subject}\n\n{text.body}", nl=False)
+    typer.echo(f"For: {known.audience}\nSubject: {text.subject}\n\n{text.body}", nl=False)
 
 
 def _folder(country: str) -> Path:

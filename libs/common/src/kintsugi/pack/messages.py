@@ -82,7 +82,6 @@ def mistakes(name: str, source: str) -> Iterator[Finding]:
     resource = FluentParser(with_spans=True).parse(source)
     seen: set[str] = set()
     for entry in resource.body:
-        at = _place(source, entry)
         if isinstance(entry, ast.Junk):
             annotation = entry.annotations[0] if entry.annotations else None
             reason = annotation.message if annotation else "it cannot be read"
@@ -90,7 +89,7 @@ def mistakes(name: str, source: str) -> Iterator[Finding]:
                 name, *_place(source, annotation or entry), f"not Fluent: {reason}", "correct the syntax there"
             )
         elif isinstance(entry, ast.Message):
-            yield from _message(name, at, entry, repeated=entry.id.name in seen)
+            yield from _message(name, source, entry, repeated=entry.id.name in seen)
             seen.add(entry.id.name)
     for template in TEMPLATES:
         if template not in seen:
@@ -99,7 +98,8 @@ def mistakes(name: str, source: str) -> Iterator[Finding]:
             )
 
 
-def _message(name: str, at: tuple[int, int], message: ast.Message, *, repeated: bool) -> Iterator[Finding]:
+def _message(name: str, source: str, message: ast.Message, *, repeated: bool) -> Iterator[Finding]:
+    at = _place(source, message)
     template = message.id.name
     known = TEMPLATES.get(template)
     if known is None:
@@ -111,21 +111,23 @@ def _message(name: str, at: tuple[int, int], message: ast.Message, *, repeated: 
         yield Finding(name, *at, f"{template} has no body", f"write the body after '{template} ='")
     if "subject" not in {attribute.id.name for attribute in message.attributes}:
         yield Finding(name, *at, f"{template} has no subject", "add an indented line '.subject = …'")
-    used = _Variables(message).names
-    for variable in sorted(used - known.arguments):
-        mend = "use only: " + (", ".join(sorted(known.arguments)) or "no argument at all")
-        yield Finding(name, *at, f"{template} uses ${variable}, which it does not get", mend)
+    used = _Variables(message).found
+    for variable, node in used.items():
+        if variable not in known.arguments:
+            mend = "use only: " + (", ".join(sorted(known.arguments)) or "no argument at all")
+            wrong = f"{template} uses ${variable}, which it does not get"
+            yield Finding(name, *_place(source, node), wrong, mend)
     if "link" in known.arguments and "link" not in used:
         yield Finding(name, *at, f"{template} does not show its link", "add { $link } on a line of its own")
 
 
 class _Variables(visitor.Visitor):
     def __init__(self, message: ast.Message) -> None:
-        self.names: set[str] = set()
+        self.found: dict[str, ast.VariableReference] = {}
         self.visit(message)
 
     def visit_VariableReference(self, node: ast.VariableReference) -> None:
-        self.names.add(node.id.name)
+        self.found.setdefault(node.id.name, node)
 
 
 def _place(source: str, entry: ast.SyntaxNode) -> tuple[int, int]:
