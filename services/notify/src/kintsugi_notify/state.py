@@ -22,8 +22,10 @@ from kintsugi.contracts.events import (
     ConsentRecorded,
     ConsentWithdrawn,
     ContactProfileChanged,
+    InputDiscarded,
     InputHeld,
     InputKind,
+    InputReleased,
     NotificationFailed,
     NotificationSent,
     NotificationWithheld,
@@ -74,6 +76,8 @@ class CaseFile(State):
     tasks: Mapping[str, Task] = {}
     held: Mapping[str, HeldInput] = {}
     """By the id of the task that each asks for."""
+    released: tuple[str, ...] = ()
+    """Ids of inputs that were released or discarded, sorted: an alert about them is no longer due."""
     ended: Mapping[str, Notification] = {}
     """By notification id."""
     again: Mapping[str, int] = {}
@@ -87,6 +91,11 @@ class CaseFile(State):
 def consent_key(purpose: ConsentPurpose, agency: str | None) -> str:
     """Where the latest consent for a purpose, and for sharing an agency, is kept."""
     return f"{purpose}/{agency or ''}"
+
+
+def key_of(entry: str) -> str:
+    """The part of an agenda entry after its kind: the id of a task, a held input or an event."""
+    return entry.partition("/")[2]
 
 
 @singledispatch
@@ -212,6 +221,12 @@ def _(event: InputHeld, case: CaseFile) -> CaseFile:
     return case.model_copy(update={"held": {**case.held, held.task_id: held}})
 
 
+@evolve.register(InputReleased)
+@evolve.register(InputDiscarded)
+def _(event: InputReleased | InputDiscarded, case: CaseFile) -> CaseFile:
+    return case.model_copy(update={"released": tuple(sorted({*case.released, event.input_id}))})
+
+
 @evolve.register
 def _(event: StaffTaskCreated, case: CaseFile) -> CaseFile:
     above = case.tasks.get(event.escalates or "")
@@ -304,7 +319,7 @@ def agenda(case: CaseFile) -> Agenda:
         if task.status is TaskStatus.open and not task.escalated and task.role in LADDER:
             owed[f"task/{task.task_id}"] = Deadline(at=task.due_at)
     for held in case.held.values():
-        if held.task_id not in case.tasks:
+        if held.task_id not in case.tasks and held.about.event_id not in case.released:
             owed[held.entry] = _send(case, held.entry, "staff/supervisor", held.held_at + HOLD_ALERT_LASTS)
     return owed
 
@@ -318,7 +333,7 @@ def _send(case: CaseFile, entry: str, recipient: str, expires: object) -> Send:
             "recipient": recipient,
             "delivery": delivery,
             "expires": expires,
-            "detail": {"again": str(again)} if again else {},
+            "detail": {"entry": entry, **({"again": str(again)} if again else {})},
         }
     )
 
