@@ -67,8 +67,10 @@ bench: $(STAMP) ## Measure against the floor and the tutorial way; build/bench.j
 	@$(BIN)/python -m bench
 
 lock: $(STAMP) ## Resolve the Python packages anew and rewrite requirements.lock.
-	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --group dev \
-	  $(addsuffix /pyproject.toml,$(DISTRIBUTIONS)) --no-emit-package kintsugi-common --output-file requirements.lock
+	@printf '%s\n' pip hatchling editables $(foreach folder,$(DISTRIBUTIONS),'-e ./$(folder)') | $(BIN)/uv pip compile \
+	  --quiet --universal --generate-hashes --python-version 3.11 --no-annotate --no-header --group dev \
+	  $(addprefix --no-emit-package kintsugi-,common $(notdir $(wildcard services/*)) office) \
+	  --output-file requirements.lock -
 
 jars: $(STAMP) ## Resolve Apache Kafka's jars anew and rewrite their lock.
 	@$(BIN)/python -m kintsugi_office.embedded.jars

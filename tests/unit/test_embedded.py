@@ -112,4 +112,4 @@ def test_a_data_folder_the_server_cannot_enter_becomes_a_link_to_one_it_can(tmp_
     finally:
         places.remove_data(given)
     assert not given.is_symlink()
-    assert not real.exists()
+    assert not real.parent.exists(), "no empty folder stays behind"

@@ -78,8 +78,11 @@ def data_folder(folder: Path) -> Path:
 def remove_data(folder: Path) -> None:
     """Remove a data folder made by :func:`data_folder`, whether it is a link or not."""
     if folder.is_symlink():
-        shutil.rmtree(folder.resolve(), ignore_errors=True)
+        home = folder.resolve()
+        shutil.rmtree(home, ignore_errors=True)
         folder.unlink()
+        if home.parent.parent == _ROOTS_DATA:
+            home.parent.rmdir()
     elif folder.exists():
         shutil.rmtree(folder)
 
