@@ -1,0 +1,156 @@
+"""Fictional inputs for the tests of referral: a small directory, a case, consents, an assessment."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from kintsugi.auth import LinkSigner
+from kintsugi.contracts import events as e
+from kintsugi.pack import Agency, Directory, LocationType, Pack, Service, ServiceStatus, load
+from kintsugi.testing import Given, Scenario
+from kintsugi_referral.handlers import service
+from kintsugi_referral.links import Links
+from kintsugi_referral.state import CaseFile
+
+NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
+COUNTRY = load(Path(__file__).parents[2] / "countries" / "xa")
+
+HARBOUR_ROOMS = Agency(id="harbour-rooms", name="Harbour Rooms", email="rooms@harbour.example", languages=("fr", "en"))
+OPEN_DOOR = Agency(id="open-door", name="Open Door", email="desk@door.example", languages=("en",))
+HILL_HOUSE = Agency(id="hill-house", name="Hill House", email="post@hill.example", languages=("ar",))
+
+
+def entry(id_: str, agency: Agency, **changes: Any) -> Service:
+    """A service for adults who need housing in the harbour area, in English; ``changes`` say what is different."""
+    plain = Service(
+        id=id_,
+        name=id_.title(),
+        agency=agency,
+        status=ServiceStatus.active,
+        resource_types=("housing",),
+        needs=("housing",),
+        minimum_age=18,
+        languages=("en",),
+        areas=("XA-HB",),
+        location_types=(LocationType.physical,),
+        assured_on=date(2026, 1, 15),
+    )
+    return plain.model_copy(update=changes)
+
+
+ROOMS = entry("rooms", HARBOUR_ROOMS)
+FLATS = entry("flats", OPEN_DOOR)
+HOUSE = entry("house", HILL_HOUSE, languages=("ar",), interpretation="English by appointment")
+LEGAL = entry("lawyers", OPEN_DOOR, needs=("legal_aid",), areas=(), location_types=(LocationType.virtual,))
+
+
+def pack_with(*services: Service) -> Pack:
+    """The pack of xa with another directory."""
+    agencies = {each.agency.id: each.agency for each in services}
+    return replace(COUNTRY, directory=Directory(services=services, agencies=tuple(agencies.values())))
+
+
+PACK = pack_with(ROOMS, FLATS, HOUSE, LEGAL)
+
+
+def links(pack: Pack = PACK) -> Links:
+    """Links of a test office."""
+    return Links(LinkSigner(b"k" * 32), "https://office.example", pack)
+
+
+def scenario(pack: Pack = PACK) -> Scenario[CaseFile]:
+    """The service on a Monday morning."""
+    return Scenario(service, pack, now=NOW, resources=links(pack))
+
+
+def case_opened(**changes: Any) -> e.CaseOpened:
+    """An adult in the harbour area who speaks English."""
+    facts: dict[str, Any] = {
+        "case_ref": "XA-7F3K2M9Q",
+        "country": "xa",
+        "office": "harbour",
+        "channel": e.IntakeChannel.hotline,
+        "received_at": NOW,
+        "age_basis": e.AgeBasis.declared,
+        "age_band": e.AgeBand.from_25_to_39,
+        "languages": ("en",),
+        "interpreter": e.Interpreter(
+            needed=e.Answer.no, gender=e.InterpreterGender.no_preference, remote=e.Answer.not_asked
+        ),
+        "casework_type": e.CaseworkType.trafficking,
+        "area": "XA-HB",
+        "immediate_danger": e.Answer.no,
+        "urgency": e.Urgency.medium,
+        "risk_level": e.RiskLevel.low,
+        "risk_reason": e.RiskReason.none,
+        "guardian_contact": e.GuardianContact.not_applicable,
+        "dependants": e.DependantsBand.none,
+        "referral_source": e.ReferralSource.self,
+    }
+    return e.CaseOpened(**{**facts, **changes})
+
+
+def consent(agency: str | None, *, id_: str = "consent-1", **changes: Any) -> e.ConsentRecorded:
+    """A consent to share with one agency."""
+    terms: dict[str, Any] = {
+        "consent_id": id_,
+        "purpose": e.ConsentPurpose.sharing,
+        "agency": agency,
+        "decision": e.ConsentDecision.granted,
+        "recorded_at": NOW,
+        "text_version": "1.0",
+        "language": "en",
+        "obtained_from": e.ObtainedFrom.individual,
+    }
+    return e.ConsentRecorded(**{**terms, **changes})
+
+
+def withdrawn(
+    agency: str | None, *, id_: str = "consent-1", purpose: e.ConsentPurpose = e.ConsentPurpose.sharing
+) -> e.ConsentWithdrawn:
+    """The same taken back."""
+    return e.ConsentWithdrawn(
+        consent_id=id_,
+        purpose=purpose,
+        agency=agency,
+        withdrawn_at=NOW,
+        obtained_from=e.ObtainedFrom.individual,
+    )
+
+
+def assessed(*needs: str, id_: str = "assessment-1") -> e.AssessmentCompleted:
+    """A baseline assessment that found these needs."""
+    return e.AssessmentCompleted(
+        assessment_id=id_,
+        instrument="demo-outcomes",
+        instrument_version="1.0.0",
+        purpose=e.AssessmentPurpose.baseline,
+        completed_at=NOW,
+        needs=tuple(
+            e.Need(need_id=f"{id_}:{need}", domain="economic", need=need, band=e.NeedBand.high) for need in needs
+        ),
+        incomplete_domains=(),
+    )
+
+
+def closed() -> e.CaseClosed:
+    """The case was closed as planned."""
+    return e.CaseClosed(reason=e.CloseReason.goals_met, closed_at=NOW, approved_role=e.Role.supervisor)
+
+
+def only(given: Given[CaseFile], need: str = "housing") -> Any:
+    """The newest referral of the case for a need."""
+    return [each for each in given.state.referrals.values() if each.need == need][-1]
+
+
+def offered(pack: Pack = PACK, *before: Any) -> Given[CaseFile]:
+    """A case for which services for housing were proposed; ``before`` happened before the assessment."""
+    return scenario(pack).given(case_opened(), *before, assessed("housing"))
+
+
+def option_of(given: Given[CaseFile], agency: str) -> str:
+    """The option of an agency in the newest proposal."""
+    return str(next(each.option_id for each in only(given).options if each.agency == agency))
