@@ -137,20 +137,33 @@ async def import_htcds(
             422, error.code, "The file is not an HTCDS CSV", "No row of it was taken.", error.mend.capitalize() + "."
         ) from None
     before = await _taken_before(office, [row.key for row in found if isinstance(row, htcds.Row)])
-    turn = asyncio.Semaphore(AT_ONCE)
+    rows, reports, failures = iter(found), list[RowReport](), list[Exception]()
 
-    async def take(row: htcds.Row | htcds.Refused) -> RowReport:
-        if isinstance(row, htcds.Refused):
-            return RowReport(row=row.row_number, result=Result.refused, reason=row.reason.value, field=row.field)
-        if row.key in before:
-            return RowReport(row=row.row_number, result=Result.already_taken, case_ref=before[row.key])
-        command = command_of(row, default_office)
-        if isinstance(command, RowReport):
-            return command
-        async with turn:
-            return await _take(office, row.row_number, command)
+    async def take_in_turn() -> None:
+        for row in rows:
+            if failures:
+                return
+            try:
+                reports.append(await _report(office, row, before, default_office))
+            except Exception as error:
+                failures.append(error)
 
-    return summed(await asyncio.gather(*(take(row) for row in found)), len(not_read))
+    await asyncio.gather(*(take_in_turn() for _ in range(AT_ONCE)))
+    if failures:
+        # What was taken stays taken: the caller sends the whole file again.
+        raise failures[0]
+    return summed(reports, len(not_read))
+
+
+async def _report(
+    office: Commands[IntakeFile], row: htcds.Row | htcds.Refused, before: dict[str, str], default_office: str | None
+) -> RowReport:
+    if isinstance(row, htcds.Refused):
+        return RowReport(row=row.row_number, result=Result.refused, reason=row.reason.value, field=row.field)
+    if row.key in before:
+        return RowReport(row=row.row_number, result=Result.already_taken, case_ref=before[row.key])
+    command = command_of(row, default_office)
+    return command if isinstance(command, RowReport) else await _take(office, row.row_number, command)
 
 
 async def _take(office: Commands[IntakeFile], number: int, command: ImportCase) -> RowReport:
