@@ -79,6 +79,7 @@ class Mail:
         try:
             await client.connect()
             if not recipient.isascii():
+                await client.ehlo(timeout=COMMAND_SECONDS)
                 if not client.supports_extension("smtputf8"):
                     raise DeliveryFailed("address_refused", permanent=True)
                 options, encoding = ["SMTPUTF8"], "utf-8"
