@@ -12,6 +12,8 @@ from kintsugi.contracts.events import (
     ChannelKind,
     ConsentPurpose,
     ContactBy,
+    GuardianContact,
+    ObtainedFrom,
     Role,
     StaffTaskKind,
     WithheldReason,
@@ -60,12 +62,10 @@ def request_still_wanted(mail: ProviderMail, case: CaseFile, _ctx: Context) -> J
 
 def sharing_is_consented(mail: ProviderMail, case: CaseFile, ctx: Context) -> Judgement:
     """The consent the request names, and the latest word for this agency, both hold now."""
-    if mail.consent_id in case.withdrawn:
+    if mail.consent_id in case.withdrawn or _casework_withdrawn(case):
         return _no(WithheldReason.consent_withdrawn)
     consent = case.consents.get(consent_key(ConsentPurpose.sharing, mail.agency))
-    if consent is None:
-        return _no(WithheldReason.consent_missing)
-    return _holds(consent, ctx)
+    return _no(WithheldReason.consent_missing) if consent is None else _holds(consent, case, ctx)
 
 
 def link_still_opens(mail: ProviderMail, _case: CaseFile, ctx: Context) -> Judgement:
@@ -106,8 +106,10 @@ def profile_is_fresh(_given: object, case: CaseFile, ctx: Context) -> Judgement:
 
 def contact_not_refused(_given: object, case: CaseFile, ctx: Context) -> Judgement:
     """Where consent to contact was asked for, its answer counts. Whether it must be asked is the country's word."""
+    if _casework_withdrawn(case):
+        return _no(WithheldReason.consent_withdrawn)
     consent = case.consents.get(consent_key(ConsentPurpose.contact, None))
-    return _ALLOWED if consent is None else _holds(consent, ctx)
+    return _ALLOWED if consent is None else _holds(consent, case, ctx)
 
 
 def channel_is_safe(_given: object, case: CaseFile, ctx: Context) -> Judgement:
@@ -135,7 +137,7 @@ def has_a_window(_given: object, case: CaseFile, _ctx: Context) -> Judgement:
 def contact_consent_required(_given: object, case: CaseFile, ctx: Context) -> Judgement:
     """No survivor is written to before consent to contact was recorded."""
     consent = case.consents.get(consent_key(ConsentPurpose.contact, None))
-    return _no(WithheldReason.consent_missing) if consent is None else _holds(consent, ctx)
+    return _no(WithheldReason.consent_missing) if consent is None else _holds(consent, case, ctx)
 
 
 def minors_contacted_by_worker_only(_given: object, case: CaseFile, _ctx: Context) -> Judgement:
@@ -177,11 +179,19 @@ def role_may_take(command: object, case: CaseFile, ctx: Context) -> Judgement:
     return Withheld(ROLE_MISSING)
 
 
-def _holds(consent: Consent, ctx: Context) -> Judgement:
+def _casework_withdrawn(case: CaseFile) -> bool:
+    casework = case.consents.get(consent_key(ConsentPurpose.casework, None))
+    return casework is not None and casework.given is Given.withdrawn
+
+
+def _holds(consent: Consent, case: CaseFile, ctx: Context) -> Judgement:
     if consent.given is Given.withdrawn:
         return _no(WithheldReason.consent_withdrawn)
     if consent.given is Given.refused:
         return _no(WithheldReason.consent_refused)
     if consent.valid_until is not None and consent.valid_until <= ctx.now:
         return _no(WithheldReason.consent_expired)
+    if consent.obtained_from is ObtainedFrom.caregiver and case.guardian_contact is GuardianContact.blocked:
+        # The guardian may be the suspect: what they agreed to is no permission.
+        return _no(WithheldReason.guardian_blocked)
     return _ALLOWED

@@ -11,6 +11,7 @@ from kintsugi.contracts.events import (
     ContactBy,
     ContactChannel,
     ContactWindow,
+    ObtainedFrom,
     Role,
     StaffTaskKind,
     TaskReason,
@@ -38,6 +39,7 @@ class Consent(Record):
     consent_id: str
     given: Given
     valid_until: AwareDatetime | None = None
+    obtained_from: ObtainedFrom = ObtainedFrom.unknown
 
 
 class Profile(Record):

@@ -1,13 +1,11 @@
-"""What notify remembers of a case, how events change it, and what it owes: messages and deadlines."""
+"""What notify remembers of a case, and how events change it."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import timedelta
 from functools import singledispatch
 
-from kintsugi.agenda import Agenda, Deadline, Delivery, Send
 from kintsugi.contracts.base import Event
 from kintsugi.contracts.events import (
     About,
@@ -22,6 +20,7 @@ from kintsugi.contracts.events import (
     ConsentRecorded,
     ConsentWithdrawn,
     ContactProfileChanged,
+    GuardianContact,
     InputDiscarded,
     InputHeld,
     InputKind,
@@ -41,7 +40,7 @@ from kintsugi.contracts.events import (
 )
 from kintsugi.service import State
 
-from kintsugi_notify.domain import ANSWERED, ENDS_WITH_THE_CASE, LADDER, hold_task_id, notification_id, settled_by
+from kintsugi_notify.domain import ANSWERED, ENDS_WITH_THE_CASE, hold_task_id, notification_id, settled_by
 from kintsugi_notify.records import (
     Consent,
     Given,
@@ -55,7 +54,6 @@ from kintsugi_notify.records import (
     TaskStatus,
 )
 
-HOLD_ALERT_LASTS = timedelta(days=1)
 _EVENT_TYPE = re.compile(r"[a-z][a-z0-9_.]{0,198}")
 
 
@@ -65,6 +63,7 @@ class CaseFile(State):
     case_ref: str = ""
     office: str = ""
     age_band: AgeBand = AgeBand.unknown
+    guardian_contact: GuardianContact = GuardianContact.unknown
     closed: bool = False
     profile: Profile | None = None
     consents: Mapping[str, Consent] = {}
@@ -107,7 +106,13 @@ def evolve(_event: Event, case: CaseFile) -> CaseFile:
 @evolve.register
 def _(event: CaseOpened, case: CaseFile) -> CaseFile:
     return case.model_copy(
-        update={"case_ref": event.case_ref, "office": event.office, "age_band": event.age_band, "closed": False}
+        update={
+            "case_ref": event.case_ref,
+            "office": event.office,
+            "age_band": event.age_band,
+            "guardian_contact": event.guardian_contact,
+            "closed": False,
+        }
     )
 
 
@@ -118,20 +123,26 @@ def _(_event: CaseClosed, case: CaseFile) -> CaseFile:
 
 @evolve.register
 def _(event: ConsentRecorded, case: CaseFile) -> CaseFile:
-    given = Given.granted if event.decision is ConsentDecision.granted else Given.refused
-    consent = Consent(consent_id=event.consent_id, given=given, valid_until=event.valid_until)
+    consent = Consent(
+        consent_id=event.consent_id,
+        # What this release cannot read is not a permission.
+        given=Given.granted if event.decision is ConsentDecision.granted else Given.refused,
+        valid_until=event.valid_until,
+        obtained_from=event.obtained_from,
+    )
     return case.model_copy(update={"consents": {**case.consents, consent_key(event.purpose, event.agency): consent}})
 
 
 @evolve.register
 def _(event: ConsentWithdrawn, case: CaseFile) -> CaseFile:
-    consent = Consent(consent_id=event.consent_id, given=Given.withdrawn)
-    return case.model_copy(
-        update={
-            "consents": {**case.consents, consent_key(event.purpose, event.agency): consent},
-            "withdrawn": (*case.withdrawn, event.consent_id),
-        }
-    )
+    consents = {**case.consents, consent_key(event.purpose, event.agency): _withdrawn(event.consent_id)}
+    named = [key for key, consent in case.consents.items() if consent.consent_id == event.consent_id]
+    # A withdrawal that names neither an agency nor a consent we know means all of that purpose.
+    whole = f"{event.purpose}/" if event.agency is None and not named else None
+    for key, consent in case.consents.items():
+        if key in named or (whole and key.startswith(whole)):
+            consents[key] = _withdrawn(consent.consent_id)
+    return case.model_copy(update={"consents": consents, "withdrawn": (*case.withdrawn, event.consent_id)})
 
 
 @evolve.register
@@ -303,39 +314,8 @@ def held_input(event: InputHeld) -> HeldInput:
     )
 
 
-def agenda(case: CaseFile) -> Agenda:
-    """Messages that have not ended, tasks that escalate, and purges that await their acknowledgement."""
-    owed: Agenda = {}
-    for mail in case.mails.values():
-        if case.ends(mail.entry) is None:
-            owed[mail.entry] = _send(case, mail.entry, mail.agency, mail.due)
-        if mail.kind is MailKind.purge and not mail.answered and not mail.chased:
-            owed[f"purge/{mail.about.event_id}"] = Deadline(at=mail.due)
-    for task in case.tasks.values():
-        if task.alert_until and case.ends(task.alert) is None:
-            owed[task.alert] = _send(case, task.alert, f"staff/{task.role}", task.alert_until)
-        if task.notice_until and case.ends(task.notice) is None:
-            owed[task.notice] = _send(case, task.notice, "survivor", task.notice_until)
-        if task.status is TaskStatus.open and not task.escalated and task.role in LADDER:
-            owed[f"task/{task.task_id}"] = Deadline(at=task.due_at)
-    for held in case.held.values():
-        if held.task_id not in case.tasks and held.about.event_id not in case.released:
-            owed[held.entry] = _send(case, held.entry, "staff/supervisor", held.held_at + HOLD_ALERT_LASTS)
-    return owed
-
-
-def _send(case: CaseFile, entry: str, recipient: str, expires: object) -> Send:
-    delivery = Delivery.at_most_once if recipient == "survivor" else Delivery.at_least_once
-    again = case.again.get(notification_id(entry), 0)
-    return Send.model_validate(
-        {
-            "channel": "email",
-            "recipient": recipient,
-            "delivery": delivery,
-            "expires": expires,
-            "detail": {"entry": entry, **({"again": str(again)} if again else {})},
-        }
-    )
+def _withdrawn(consent_id: str) -> Consent:
+    return Consent(consent_id=consent_id, given=Given.withdrawn)
 
 
 def _mail(case: CaseFile, mail: ProviderMail) -> CaseFile:

@@ -9,8 +9,9 @@ from kintsugi.contracts.events import About, Role, StaffTaskCreated, StaffTaskKi
 from kintsugi.service import Context, Service
 
 from kintsugi_notify.domain import ENDS_WITH_THE_CASE, URGENT
+from kintsugi_notify.owed import agenda
 from kintsugi_notify.policies import TIGHTENING
-from kintsugi_notify.state import CaseFile, agenda, evolve
+from kintsugi_notify.state import CaseFile, evolve
 
 service: Service[CaseFile] = Service(
     "notify",
