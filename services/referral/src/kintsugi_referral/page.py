@@ -102,17 +102,18 @@ class Page:
         due = ""
         if seen.status == "requested" and seen.answer_due:
             due = f'<p class="due">{self._say("answer-by")} <strong>{self._time(seen.answer_due)}</strong></p>'
-        return f"<p>{self._say('intro')}</p>{facts}{state}{due}{self._buttons(seen, token)}"
+        intro = f"<p>{self._say('intro')}</p>" if seen.status == "requested" else ""
+        return f"{intro}{facts}{state}{due}{self._buttons(seen, token)}"
 
     def _facts(self, facts: Facts) -> str:
         areas = {area.code: area.name for area in self.pack.country.areas}
         names = {language.code: language.name for language in self.pack.country.languages}
-        spoken = ", ".join(names.get(tag, tag) for tag in facts.languages) or self._say("not-known")
+        spoken = ", ".join(f"<bdi>{escape(names.get(tag, tag))}</bdi>" for tag in facts.languages)
         rows = [
             ("need", escape(facts.need.replace("_", " "))),
             ("area", escape(areas.get(facts.area, facts.area))),
             ("age", self._say(f"age-{facts.age_band}")),
-            ("language", escape(spoken)),
+            ("language", spoken or self._say("not-known")),
         ]
         return "<dl>" + "".join(f"<dt>{self._say(name)}</dt><dd>{value}</dd>" for name, value in rows) + "</dl>"
 
@@ -126,7 +127,11 @@ class Page:
         if seen.may_be_unattended:
             text = self._say("do-unattended")
             parts.append(self._button("answer", token, text, seen, status=seen.status, sub_status="unattended"))
-        reasoned = [self._because(reply, seen, token) for reply in seen.answers if reply.reasons]
+        # Before it is accepted, stopping and refusing are the same to a reader: the page has one way to say it.
+        hidden = "cancelled" if seen.status == "requested" else ""
+        reasoned = [
+            self._because(reply, seen, token) for reply in seen.answers if reply.reasons and reply.status != hidden
+        ]
         return f'<form method="post"><div class="row">{"".join(parts)}</div>{"".join(reasoned)}</form>'
 
     def _because(self, reply: Reply, seen: Shown, token: str) -> str:
