@@ -10,6 +10,7 @@ from typing import Any, Generic
 from fastapi import APIRouter
 
 from kintsugi.channels import Channel
+from kintsugi.http.border import BodyRule
 from kintsugi.pack import Pack
 from kintsugi.service import S, Service
 from kintsugi.settings import Settings
@@ -22,6 +23,7 @@ class Application(Generic[S]):
 
     ``migrations`` is the folder of the service's own Alembic revisions. ``resources(settings, pack)`` makes the
     immutable snapshot that decisions find in ``ctx.resources``; ``channels(settings)`` the ways out by name.
+    ``body_rules`` gives paths that take something else than JSON up to 1 MiB a rule of their own.
     """
 
     service: Service[S]
@@ -30,6 +32,8 @@ class Application(Generic[S]):
     routers: Sequence[APIRouter] = ()
     resources: Callable[[Settings, Pack], Any] = lambda _settings, _pack: None
     channels: Callable[[Settings], Mapping[str, Channel]] = field(default=lambda _settings: {})
+
+    body_rules: Mapping[str, BodyRule] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

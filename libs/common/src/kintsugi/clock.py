@@ -36,6 +36,6 @@ class BusinessClock:
     async def move(self, connection: AsyncConnection, instant: datetime) -> None:
         """Sets the clock to a later time. Raises ClockRefused outside the demo profile, and for an earlier time."""
         if not self.movable:
-            raise ClockRefused("the business clock moves only in the demo profile: start with 'kintsugi up' --profile")
+            raise ClockRefused("the business clock moves only in the demo profile")
         if (await connection.execute(_MOVE, {"instant": instant})).first() is None:
-            raise ClockRefused("the business clock never goes back: what was decided at a later hour would stand before")
+            raise ClockRefused("the business clock never goes back: what was decided later would stand before")

@@ -155,9 +155,13 @@ def decode(headers: Headers, *, topic: str, key: bytes | None, value: bytes | No
     depth = texts.get("ce_depth", "")
     time = _time(texts.get("ce_time", ""))
     kind = texts.get("ce_type", "")
-    if seen is None or time is None or not _DIGITS.fullmatch(depth) or not _PRINTABLE.fullmatch(kind):
-        fault = fault or Cause.header_unreadable
-    elif texts.get("ce_specversion") != "1.0":
+    if (
+        seen is None
+        or time is None
+        or not _DIGITS.fullmatch(depth)
+        or not _PRINTABLE.fullmatch(kind)
+        or texts.get("ce_specversion") != "1.0"
+    ):
         fault = fault or Cause.header_unreadable
     elif texts.get("content-type", "").partition(";")[0].strip().lower() != CONTENT_TYPE:
         fault = fault or Cause.content_type

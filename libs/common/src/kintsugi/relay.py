@@ -51,7 +51,10 @@ INSERT INTO positions (topic, partition, next_offset)
 SELECT * FROM unnest($1::text[], $2::smallint[], $3::bigint[])
 ON CONFLICT (topic, partition) DO UPDATE SET next_offset = greatest(positions.next_offset, excluded.next_offset)
 """
-_BACKLOG = "SELECT count(*) AS unsent, min(created_at) AS oldest FROM (SELECT created_at FROM outbox ORDER BY id LIMIT 10000) o"
+_BACKLOG = """
+SELECT count(*) AS unsent, min(created_at) AS oldest
+FROM (SELECT created_at FROM outbox ORDER BY id LIMIT 10000) AS o
+"""
 _SINCE = """
 SELECT id, topic, partition, subject, type, headers, value FROM published
 WHERE published_at >= $1 AND id > $2 ORDER BY id LIMIT $3
@@ -205,18 +208,14 @@ class Relay:
         # while the table is being emptied in one go, and falls back to zero after it.
         return len(rows), 0
 
-    async def _send(
-        self, producer: AIOKafkaProducer, rows: Sequence[asyncpg.Record]
-    ) -> dict[tuple[str, int], int]:
+    async def _send(self, producer: AIOKafkaProducer, rows: Sequence[asyncpg.Record]) -> dict[tuple[str, int], int]:
         """Sends one run. Returns the offset after the last record by partition. Raises _KafkaFailed."""
         grouped: dict[tuple[str, int], list[asyncpg.Record]] = {}
         for row in rows:
             grouped.setdefault((row["topic"], row["partition"]), []).append(row)
         headers = {row["id"]: load_headers(row["headers"]) for row in rows}
         spans = [
-            self._tracing.send(
-                (_traceparent(headers[row["id"]]) for row in group), topic, len(group)
-            )
+            self._tracing.send((_traceparent(headers[row["id"]]) for row in group), topic, len(group))
             for (topic, _), group in grouped.items()
         ]
         ends: dict[tuple[str, int], int] = {}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, PostgresDsn, SecretStr, UrlConstraints, ValidationError
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from kintsugi.contracts.base import Purpose
 
@@ -63,3 +64,22 @@ class Settings(BaseSettings):
     def keks(self) -> dict[Purpose, Path]:
         """The key-encryption key files of the purposes this service may open or seal."""
         return {purpose: path for purpose in Purpose if (path := getattr(self, f"kek_{purpose}")) is not None}
+
+
+def load(service: str) -> Settings:
+    """The settings of one service from the environment. Raises SettingsError naming every variable to mend."""
+    values: dict[str, str] = {}
+    own = f"KINTSUGI_{service.upper()}_"
+    for name in Settings.model_fields:
+        for variable in (f"{own}{name.upper()}", f"KINTSUGI_{name.upper()}"):
+            if variable in os.environ:
+                values[name] = os.environ[variable]
+                break
+    try:
+        return Settings(**values)  # type: ignore[arg-type]
+    except ValidationError as error:
+        lines = [
+            f"  KINTSUGI_{str(each['loc'][0]).upper()}: {each['msg']}"
+            for each in error.errors(include_input=False, include_url=False)
+        ]
+        raise SettingsError(f"service '{service}' cannot start; set in its environment:\n" + "\n".join(lines)) from None

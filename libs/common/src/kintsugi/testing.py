@@ -36,7 +36,7 @@ SUBJECT = "case/00000000-0000-4000-8000-000000000001"
 class RandomKeys(Vault):
     """A keyring in memory: every (subject, purpose) has a key, until it is erased."""
 
-    def _key(self, subject: str, purpose: str, *, create: bool) -> DataKey | Erased:
+    def _key(self, subject: str, purpose: str, *, create: bool) -> DataKey | Erased:  # noqa: ARG002
         return self.keys.setdefault((subject, str(purpose)), DataKey(f"k-{purpose}", os.urandom(32)))
 
 
@@ -213,7 +213,9 @@ class Then(Generic[S]):
 
 
 def _name(event: object) -> str:
-    return event.__name__ if isinstance(event, type) else type(event).__name__ if isinstance(event, Event) else repr(event)
+    return (
+        event.__name__ if isinstance(event, type) else type(event).__name__ if isinstance(event, Event) else repr(event)
+    )
 
 
 def _no_span(_topic: str, _id: str, _flow: str, _type: str) -> None:

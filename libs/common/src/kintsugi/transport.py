@@ -74,10 +74,13 @@ class Consumption(Generic[S]):
             logger=None,
             graceful_timeout=20.0,
         )
+        self._subscriber = self._subscribed(batch_size, session_timeout_ms) if core.topics else None
+
+    def _subscribed(self, batch_size: int, session_timeout_ms: int) -> BatchSubscriber:
         subscriber = self._broker.subscriber(
-            *core.topics,
+            *self._core.topics,
             batch=True,
-            group_id=core.group,
+            group_id=self._core.group,
             auto_offset_reset="earliest",
             ack_policy=AckPolicy.MANUAL,
             batch_timeout_ms=BATCH_TIMEOUT_MS,
@@ -92,13 +95,13 @@ class Consumption(Generic[S]):
             decoder=_records,
         )
         assert isinstance(subscriber, BatchSubscriber)
-        self._subscriber = subscriber
         subscriber(self._take)
+        return subscriber
 
     @property
     def consumer(self) -> AIOKafkaConsumer | None:
         """The client underneath, while it runs."""
-        return self._subscriber.consumer
+        return self._subscriber.consumer if self._subscriber else None
 
     @property
     def stopped_for(self) -> str | None:
@@ -108,7 +111,7 @@ class Consumption(Generic[S]):
 
     async def start(self) -> None:
         """Joins the group; a broker that is not there is waited for."""
-        if not self._core.topics:
+        if self._subscriber is None:
             return
         wait = 0.2
         while not self._stopping:
@@ -391,5 +394,3 @@ def in_log_order(records: Sequence[Record]) -> list[Record]:
         keyed.append((at, index, record))
     keyed.sort(key=lambda each: each[:2])
     return [record for _, _, record in keyed]
-
-

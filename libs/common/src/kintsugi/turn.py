@@ -224,9 +224,7 @@ class Stepper(Generic[S]):
                 sealed[purpose] = box
         return event.with_sealed(sealed)
 
-    def _plain(
-        self, event: Event, purpose: str, value: Plaintext | Sealed, subject: Subject[S]
-    ) -> Plaintext | Erased:
+    def _plain(self, event: Event, purpose: str, value: Plaintext | Sealed, subject: Subject[S]) -> Plaintext | Erased:
         if isinstance(value, Plaintext):
             return value
         opened = self.vault.open(value, subject.id)

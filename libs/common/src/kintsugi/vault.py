@@ -56,7 +56,7 @@ class Vault:
         )
 
     def open(self, sealed: Sealed, subject: str) -> bytes | Erased:
-        """The plaintext JSON, or ``Erased``. Raises :class:`KeysMissing`, and SealError for a value moved or altered."""
+        """The plaintext JSON, or ``Erased``. Raises :class:`KeysMissing`, SealError where it was moved or altered."""
         key = self._key(subject, sealed.purpose, create=False)
         return ERASED if isinstance(key, Erased) else unseal(sealed, key, subject, sealed.purpose)
 

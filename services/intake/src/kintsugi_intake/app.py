@@ -6,7 +6,7 @@ from pathlib import Path
 
 from kintsugi.application import Application
 
-from kintsugi_intake.api import router
+from kintsugi_intake.api import BODY_RULES, router
 from kintsugi_intake.handlers import service
 from kintsugi_intake.state import IntakeFile
 from kintsugi_intake.views import views
@@ -16,4 +16,5 @@ application: Application[IntakeFile] = Application(
     views=views,
     migrations=Path(__file__).parent / "migrations",
     routers=(router,),
+    body_rules=BODY_RULES,
 )

@@ -16,6 +16,7 @@ from kintsugi.store import statements as sql
 from kintsugi.store.rows import Record
 from kintsugi.subject import Verdict, ends_by_itself, judge
 
+
 class Consuming(Unit[S]):
     """A unit that applies events. ``refuse`` names subjects whose data the database has just refused."""
 
@@ -37,9 +38,12 @@ class Consuming(Unit[S]):
         if verdict is Verdict.older:
             verdict = await self._look_up(envelope)
         if verdict is Verdict.duplicate:
-            self._settle(queued, "duplicate")
+            self.settle(queued, "duplicate")
         elif verdict is Verdict.reused:
-            self._settle(queued, "dead", Cause.sequence_reused)
+            cursor = loaded.subject.progress.cursors[envelope.service]
+            # An operator released the case without it: it comes too late, and a person should see that it came.
+            late = cursor.sequence == envelope.sequence and not cursor.id
+            self.settle(queued, "dead", Cause.gap if late else Cause.sequence_reused)
         elif loaded.stands or verdict is Verdict.waits:
             self._line_up(loaded, queued)
         elif verdict is Verdict.lost_state:
@@ -65,8 +69,8 @@ class Consuming(Unit[S]):
 
     async def _apply(self, loaded: Loaded[S], queued: Queued) -> None:
         envelope, record = queued.envelope, queued.record
-        decoded = IGNORED if envelope.subject in self._refuse else decode_event(
-            self.core.service, envelope, record.value
+        decoded = (
+            IGNORED if envelope.subject in self._refuse else decode_event(self.core.service, envelope, record.value)
         )
         fault = Cause.database_refused if envelope.subject in self._refuse else queued.fault or decoded.fault
         if fault is not None:
@@ -99,11 +103,11 @@ class Consuming(Unit[S]):
         self.became(loaded, subject, own)
         loaded.progressed = True
         self._applied[(loaded.id, envelope.service, envelope.sequence)] = envelope.id
-        self._settle(queued, "ignored" if decoded.event is None else "applied")
+        self.settle(queued, "ignored" if decoded.event is None else "applied")
         self.core.circuit.passed()
 
     async def _next_ready(self, loaded: Loaded[S]) -> Queued | None:
-        lines = self._of(loaded)
+        lines = self.lines_of(loaded)
         for source in sorted(self.core.service.subscribes):
             expected = loaded.subject.progress.cursor(source) + 1
             for passed in await lines.take_passed(self.connection, source, expected):
@@ -124,9 +128,9 @@ class Consuming(Unit[S]):
         if known is None and cursor is not None and cursor.sequence == envelope.sequence:
             known = cursor.id
         if known in (None, "", envelope.id):
-            self._settle(queued, "duplicate")
+            self.settle(queued, "duplicate")
         else:
-            self._settle(queued, "dead", Cause.sequence_reused)
+            self.settle(queued, "dead", Cause.sequence_reused)
 
     async def _look_up(self, envelope: Envelope) -> Verdict:
         """Whether an old number carries the id that was accounted for under it."""
@@ -137,27 +141,26 @@ class Consuming(Unit[S]):
         return Verdict.duplicate if known in (None, envelope.id) else Verdict.reused
 
     def _judge(self, loaded: Loaded[S], envelope: Envelope) -> Verdict:
-        return judge(
-            envelope, loaded.subject.progress, own=self.core.name, subscribed=self.core.service.subscribes
-        )
+        return judge(envelope, loaded.subject.progress, own=self.core.name, subscribed=self.core.service.subscribes)
 
-    def _of(self, loaded: Loaded[S]) -> Lines:
+    def lines_of(self, loaded: Loaded[S]) -> Lines:
+        """The inputs of a subject that cannot be applied yet."""
         if loaded.id not in self._lines:
             self._lines[loaded.id] = Lines(loaded.id, has_stored=loaded.row.progress.waiting > 0)
         return self._lines[loaded.id]
 
     def _line_up(self, loaded: Loaded[S], queued: Queued) -> None:
-        self._settle(queued, "waiting")
-        self._of(loaded).add(queued)
+        self.settle(queued, "waiting")
+        self.lines_of(loaded).add(queued)
         self._waiting(loaded, +1)
 
     def _hold_at(self, loaded: Loaded[S], queued: Queued, cause: Cause, detail: str | None = None) -> None:
         """The subject stands still at this event; the event keeps its bytes and its place at the head of its line."""
         envelope = queued.envelope
-        self._settle(queued, "held", cause, detail)
+        self.settle(queued, "held", cause, detail)
         self._waiting(loaded, +1)
         if queued.origin is Origin.here:
-            self._of(loaded).add(queued)
+            self.lines_of(loaded).add(queued)
         self.hold(loaded, "event", envelope.service, envelope.sequence, envelope.id, envelope.type, cause)
 
     def _waiting(self, loaded: Loaded[S], change: int) -> None:
@@ -165,7 +168,8 @@ class Consuming(Unit[S]):
         loaded.subject = replace(loaded.subject, progress=replace(progress, waiting=progress.waiting + change))
         loaded.touched = True
 
-    def _settle(self, queued: Queued, status: str, cause: Cause | None = None, detail: str | None = None) -> None:
+    def settle(self, queued: Queued, status: str, cause: Cause | None = None, detail: str | None = None) -> None:
+        """The account of an input takes a status: the row is made, changed in this unit, or changed in the database."""
         if queued.origin is Origin.stored:
             place = queued.record.place
             self.out.settled.append(Settled(place, queued.envelope, status, cause, detail))

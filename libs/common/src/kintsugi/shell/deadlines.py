@@ -86,13 +86,13 @@ class Deadlines(Generic[S]):
         return True
 
     async def _step(self, unit: Unit[S], loaded: Loaded[S], due: Due) -> None:
-        span = self._core.tracing.root(f"deadline {due.name.partition('/')[0]}", "internal", [loaded.subject.progress.trace])
+        span = self._core.tracing.root(
+            f"deadline {due.name.partition('/')[0]}", "internal", [loaded.subject.progress.trace]
+        )
         id_ = f"deadline/{uuid.uuid4()}"
         causation = Causation(id_, 0, unit.creator(span, None))
         try:
-            step = await unit.stepped(
-                lambda: unit.stepper.deadline(loaded.subject, due.name, due.at, causation)
-            )
+            step = await unit.stepped(lambda: unit.stepper.deadline(loaded.subject, due.name, due.at, causation))
         except TRANSIENT:
             raise
         except Exception as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any
@@ -78,6 +78,16 @@ class Lines:
         return [queued for queued in stored if queued.envelope.sequence == sequence] + list(
             self._here.get((source, sequence), ())
         )
+
+    async def first(self, connection: AsyncConnection, sources: Sequence[str]) -> Queued | None:
+        """The head of the first line that is not empty."""
+        for source in sources:
+            here = sorted((head for head in self._here if head[0] == source and self._here[head]), key=lambda h: h[1])
+            stored = list((await self._read(connection, source)).queue) if self._has_stored else []
+            heads = stored[:1] + [self._here[head][0] for head in here[:1]]
+            if heads:
+                return min(heads, key=lambda queued: queued.envelope.sequence)
+        return None
 
     async def take_passed(self, connection: AsyncConnection, source: str, sequence: int) -> list[Queued]:
         """Takes out what waits under numbers below ``sequence``: copies, as a rule."""

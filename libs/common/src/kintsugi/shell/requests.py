@@ -84,9 +84,9 @@ class Requests(Generic[S]):
                     self._core.log_raised(error, type_=type(request.command).__name__)
                     raise
                 if attempt == _TRIES - 1:
-                    raise _unavailable() from error
+                    raise unavailable() from error
                 await asyncio.sleep(0.05 * 2**attempt)
-        raise _unavailable()
+        raise unavailable()
 
     async def rows(self, query: Select[Any]) -> Sequence[RowMapping]:
         """Rows of the views, read only. Raises Problem 503 when the database is away."""
@@ -95,7 +95,7 @@ class Requests(Generic[S]):
                 return (await connection.execute(query)).mappings().all()
         except Exception as error:
             if classify(error) is Fault.away:
-                raise _unavailable() from error
+                raise unavailable() from error
             raise
 
     async def _attempt(self, request: CommandRequest, answer: Callable[[Done[S]], BaseModel]) -> Answer:
@@ -183,7 +183,11 @@ class Requests(Generic[S]):
         wanted = parse_seen(seen)
         if wanted is None:
             raise Problem(
-                400, "seen_unreadable", "Kintsugi-Seen is not readable", None, "Send it back exactly as you received it."
+                400,
+                "seen_unreadable",
+                "Kintsugi-Seen is not readable",
+                None,
+                "Send it back exactly as you received it.",
             )
         until = time.monotonic() + WAIT_SECONDS
         while True:
@@ -213,7 +217,8 @@ def seen_of(own: str, progress: Progress) -> str:
     return format_seen({**reached, own: progress.sequence})
 
 
-def _unavailable() -> Problem:
+def unavailable() -> Problem:
+    """What a caller is told while nothing can be stored."""
     return Problem(
         503,
         "unavailable",
@@ -222,5 +227,3 @@ def _unavailable() -> Problem:
         "Send the same request with the same Idempotency-Key again in a few seconds.",
         headers={"Retry-After": "2"},
     )
-
-

@@ -162,7 +162,9 @@ class Sends(Generic[S]):
         core = self._core
         async with core.engine.begin() as connection:
             unit = Unit(core, connection, await self._clock.now(connection))
-            found = (await connection.execute(text("SELECT subject FROM attempts WHERE claim = :c"), {"c": claim})).first()
+            found = (
+                await connection.execute(text("SELECT subject FROM attempts WHERE claim = :c"), {"c": claim})
+            ).first()
             if found is None:
                 return
             await unit.load([found.subject], create=False)
@@ -223,9 +225,7 @@ class Sends(Generic[S]):
         id_ = f"outcome/{uuid.uuid4()}"
         causation = Causation(id_, 0, unit.creator(span, trace or None))
         try:
-            step = await unit.stepped(
-                lambda: unit.stepper.outcome(loaded.subject, outcome, unit.now, causation)
-            )
+            step = await unit.stepped(lambda: unit.stepper.outcome(loaded.subject, outcome, unit.now, causation))
         except TRANSIENT:
             raise
         except Exception as error:

@@ -1,0 +1,147 @@
+"""A service's database at start: waited for, of the right revision and fold, not older than its topic."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from kintsugi.envelope import decode
+from kintsugi.partitioning import PARTITIONS
+from kintsugi.shell.core import Core, LostState
+from kintsugi.shell.faults import Fault, classify
+from kintsugi.tables import version_problem
+
+log = structlog.get_logger("kintsugi.runtime")
+
+_FACT = text("SELECT value FROM service_facts WHERE name = :name")
+_SET_FACT = text("""
+INSERT INTO service_facts (name, value) VALUES (:name, :value) ON CONFLICT (name) DO NOTHING
+""")
+_OWN_ENDS = text("SELECT partition, next_offset FROM positions WHERE topic = :topic")
+_COUNTERS = text("SELECT subject, sequence FROM subjects WHERE subject = ANY(CAST(:subjects AS text[]))")
+
+
+class CannotStart(Exception):
+    """The service may not run as things are; the text says what is wrong and what to do."""
+
+
+def engine_of(url: str, name: str, *, size: int = 10) -> AsyncEngine:
+    """An engine whose transactions cannot outlive a stopped process: the server ends them after ten seconds."""
+    return create_async_engine(
+        url,
+        isolation_level="READ COMMITTED",
+        pool_size=size,
+        max_overflow=4,
+        pool_timeout=10,
+        pool_pre_ping=True,
+        hide_parameters=True,
+        connect_args={
+            "timeout": 5,
+            "command_timeout": 60,
+            "server_settings": {
+                "application_name": f"kintsugi-{name}",
+                "idle_in_transaction_session_timeout": "10s",
+                "lock_timeout": "10s",
+                "statement_timeout": "60s",
+                "jit": "off",
+            },
+        },
+    )
+
+
+async def ready(engine: AsyncEngine, versions: Path, name: str, fold_version: int, beat: Callable[[], None]) -> bytes:
+    """Waits until the database answers; returns the secret that keys request digests.
+
+    Raises CannotStart for a wrong revision and for a state that another release folded.
+    """
+    wait = 0.2
+    while True:
+        beat()
+        try:
+            return await _checked(engine, versions, name, fold_version)
+        except CannotStart:
+            raise
+        except Exception as error:
+            if classify(error) is Fault.defect:
+                raise
+            log.warning("waiting_for_database", service=name, error=type(error).__name__, wait_seconds=round(wait, 1))
+            await asyncio.sleep(wait * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+            wait = min(wait * 2, 5.0)
+
+
+async def _checked(engine: AsyncEngine, versions: Path, name: str, fold_version: int) -> bytes:
+    def problem(connection: Connection) -> str | None:
+        return version_problem(connection, versions)
+
+    async with engine.begin() as connection:
+        if (wrong := await connection.run_sync(problem)) is not None:
+            raise CannotStart(f"service '{name}': {wrong}")
+        await connection.execute(_SET_FACT, {"name": "fold_version", "value": str(fold_version)})
+        folded = await connection.scalar(_FACT, {"name": "fold_version"})
+        if folded != str(fold_version):
+            raise CannotStart(
+                f"service '{name}': its states were folded by version {folded}, this release folds version "
+                f"{fold_version}: run 'kintsugi recover {name}', which rebuilds them from the topics"
+            )
+        if await connection.scalar(_FACT, {"name": "recovering"}):
+            raise CannotStart(f"service '{name}': a recovery was not finished: run 'kintsugi recover {name}' again")
+        await connection.execute(_SET_FACT, {"name": "request_secret", "value": secrets.token_hex(32)})
+        return bytes.fromhex(str(await connection.scalar(_FACT, {"name": "request_secret"})))
+
+
+async def compare_with_own_topic(core: Core[Any], bootstrap: str) -> None:
+    """Raises LostState when the topic holds events of this service that its database does not know.
+
+    Only what lies behind the offsets the relay has stored is read: as a rule nothing.
+    """
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        places = [TopicPartition(core.topic, number) for number in range(PARTITIONS)]
+        consumer.assign(places)
+        ends = await consumer.end_offsets(places)
+        async with core.engine.connect() as connection:
+            rows = (await connection.execute(_OWN_ENDS, {"topic": core.topic})).all()
+        known = {TopicPartition(core.topic, row.partition): row.next_offset for row in rows}
+        left = {place for place in places if ends[place] > known.get(place, 0)}
+        consumer.pause(*(set(places) - left))
+        for place in left:
+            consumer.seek(place, known.get(place, 0))
+        counters: dict[str, int] = {}
+        while left:
+            for place, records in (await consumer.getmany(timeout_ms=500, max_records=2000)).items():
+                for record in records:
+                    said = decode(record.headers, topic=record.topic, key=record.key, value=record.value).envelope
+                    if said is not None:
+                        counters[said.subject] = max(said.sequence, counters.get(said.subject, 0))
+                if records and records[-1].offset + 1 >= ends[place]:
+                    left.discard(place)
+            for place in list(left):
+                if await consumer.position(place) >= ends[place]:
+                    left.discard(place)
+        await _compare(core, counters)
+    finally:
+        await consumer.stop()
+
+
+async def _compare(core: Core[Any], counters: dict[str, int]) -> None:
+    if not counters:
+        return
+    async with core.engine.connect() as connection:
+        rows = await connection.execute(_COUNTERS, {"subjects": list(counters)})
+        known = {row.subject: row.sequence for row in rows}
+    lost = sum(1 for subject, sequence in counters.items() if sequence > known.get(subject, 0))
+    if lost:
+        raise LostState(
+            f"service '{core.name}': its topic holds events of {lost} cases that its database does not know, so the "
+            f"database is older than the topic (restored, or empty): run 'kintsugi recover {core.name}'"
+        )
