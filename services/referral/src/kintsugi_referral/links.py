@@ -8,6 +8,7 @@ from typing import Literal
 
 from kintsugi.auth import Claims, LinkError, LinkSigner
 from kintsugi.pack import Pack
+from kintsugi.secrets import read_key_file
 from kintsugi.settings import Profile, Settings, SettingsError
 
 LinkKind = Literal["answer", "purge"]
@@ -43,19 +44,12 @@ class Links:
 
 
 def links(settings: Settings, pack: Pack) -> Links:
-    """The snapshot for ``ctx.resources``. Raises SettingsError where the key or the public address is missing."""
+    """The snapshot for ``ctx.resources``. Raises SettingsError and KeyFileError where one is missing."""
     if settings.link_key is None:
         raise SettingsError(
-            "KINTSUGI_LINK_KEY is not set: provider links cannot be signed. Name a file of 32 secret bytes."
+            "KINTSUGI_LINK_KEY is not set: provider links cannot be signed. Name a key file."
         )
-    try:
-        key = settings.link_key.read_bytes()
-    except OSError as error:
-        raise SettingsError(
-            f"KINTSUGI_LINK_KEY: the file cannot be read ({type(error).__name__}). Name a file of 32 secret bytes."
-        ) from None
-    if len(key) != 32:
-        raise SettingsError(f"KINTSUGI_LINK_KEY: the file has {len(key)} bytes. Make it of 32 secret bytes.")
+    key = read_key_file(settings.link_key)
     url = settings.public_url
     if url is None:
         if settings.profile is Profile.production:
