@@ -134,7 +134,7 @@ async def running(new_database: Callable[..., Awaitable[str]], tmp_path: Any) ->
     app = create_app("referral", "0.1.0", None, application.routers, Health(), metrics, tracing=tracing)
     app.state.executor = Requests(core, clock, b"secret")
     app.state.verifier = Verifier(pair.public.read_bytes(), issuer_of("xa"))
-    app.state.resources = links(COUNTRY)
+    app.state.office = core.office
     token = issue(pair.private.read_bytes(), "caseworker", "worker-1", timedelta(hours=1), "xa")
     transport = httpx.ASGITransport(app)
     async with (

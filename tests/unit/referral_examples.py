@@ -9,6 +9,7 @@ from typing import Any
 
 from kintsugi.auth import LinkSigner
 from kintsugi.contracts import events as e
+from kintsugi.contracts.base import Event, Sealed
 from kintsugi.pack import Agency, Directory, LocationType, Pack, Service, ServiceStatus, load
 from kintsugi.testing import Given, Scenario
 from kintsugi_referral.handlers import service
@@ -139,6 +140,13 @@ def assessed(*needs: str, id_: str = "assessment-1") -> e.AssessmentCompleted:
 def closed() -> e.CaseClosed:
     """The case was closed as planned."""
     return e.CaseClosed(reason=e.CloseReason.goals_met, closed_at=NOW, approved_role=e.Role.supervisor)
+
+
+def contact_of(event: Event) -> Sealed:
+    """The sealed contact that an event carries."""
+    sealed = event.sealed_as("contact")
+    assert sealed is not None
+    return sealed
 
 
 def only(given: Given[CaseFile], need: str = "housing") -> Any:

@@ -16,6 +16,7 @@ from tests.unit.referral_examples import (
     PACK,
     closed,
     consent,
+    contact_of,
     links,
     offered,
     only,
@@ -50,7 +51,7 @@ def after(given: Given[CaseFile], *statuses: str) -> Given[CaseFile]:
     return given
 
 
-def test_an_agency_accepts_starts_and_completes():
+def test_an_agency_accepts_starts_and_completes() -> None:
     given = requested()
     accepted = given.when(says(given, "accepted")).then(
         Match(e.ReferralStatusChanged, status="accepted", previous="requested", set_by="provider", agency="open-door")
@@ -61,13 +62,13 @@ def test_an_agency_accepts_starts_and_completes():
     assert only(done).status is Status.completed
 
 
-def test_an_answer_after_the_deadline_still_counts():
+def test_an_answer_after_the_deadline_still_counts() -> None:
     given = requested()
     late = given.when(f"answer/{only(given).referral_id}").given
     late.when(says(late, "accepted")).then(Match(e.ReferralStatusChanged, status="accepted"))
 
 
-def test_a_rejection_offers_what_is_left_and_says_why():
+def test_a_rejection_offers_what_is_left_and_says_why() -> None:
     given = requested()
     rejected = given.when(says(given, "rejected", "out_of_funds")).then(
         Match(e.ReferralStatusChanged, status="rejected", reason="out_of_funds"), Match(e.ReferralProposed)
@@ -78,7 +79,7 @@ def test_a_rejection_offers_what_is_left_and_says_why():
     assert {option.agency for option in again.options} == {"harbour-rooms", "hill-house"}
 
 
-def test_the_next_request_for_the_same_need_counts_as_the_second_attempt():
+def test_the_next_request_for_the_same_need_counts_as_the_second_attempt() -> None:
     given = requested(consent("open-door"), consent("hill-house", id_="c-2"))
     rejected = given.when(says(given, "rejected", "no_capacity")).given
     rejected.when(choosing(rejected, "hill-house")).then(
@@ -86,7 +87,7 @@ def test_the_next_request_for_the_same_need_counts_as_the_second_attempt():
     )
 
 
-def test_when_every_option_said_no_the_proposal_is_empty_and_stands():
+def test_when_every_option_said_no_the_proposal_is_empty_and_stands() -> None:
     given = requested(consent("open-door"), consent("hill-house", id_="2"), consent("harbour-rooms", id_="3"))
     for agency in ("hill-house", "harbour-rooms"):
         given = given.when(says(given, "rejected", "no_capacity")).given
@@ -97,20 +98,20 @@ def test_when_every_option_said_no_the_proposal_is_empty_and_stands():
     assert only(last).status is Status.proposed
 
 
-def test_a_service_that_failed_is_not_offered_again():
+def test_a_service_that_failed_is_not_offered_again() -> None:
     given = after(requested(), "accepted", "failed")
     again = given.when(OfferAgain(referral_id=only(given).referral_id)).then(e.ReferralProposed)
     assert "open-door" not in {option.agency for option in only(again).options}
 
 
 @pytest.mark.parametrize("status", ["rejected", "on-hold", "failed", "cancelled"])
-def test_an_answer_that_hurts_needs_a_reason(status: str):
+def test_an_answer_that_hurts_needs_a_reason(status: str) -> None:
     given = requested() if status == "rejected" else after(requested(), "accepted")
     given.when(says(given, status)).refused("reason_required")
 
 
 @pytest.mark.parametrize("status", ["in-progress", "on-hold", "completed", "failed"])
-def test_nothing_is_in_progress_before_it_was_accepted(status: str):
+def test_nothing_is_in_progress_before_it_was_accepted(status: str) -> None:
     given = requested()
     given.when(says(given, status, "other")).refused("transition_refused")
 
@@ -118,7 +119,7 @@ def test_nothing_is_in_progress_before_it_was_accepted(status: str):
 @pytest.mark.parametrize(
     "way", [["rejected"], ["cancelled"], ["accepted", "completed"], ["accepted", "failed"]], ids=" then ".join
 )
-def test_an_ended_request_takes_no_other_answer(way: list[str]):
+def test_an_ended_request_takes_no_other_answer(way: list[str]) -> None:
     given = requested()
     referral = only(given)
     for status in way:
@@ -127,12 +128,12 @@ def test_an_ended_request_takes_no_other_answer(way: list[str]):
     back.refused("referral_ended")
 
 
-def test_the_same_answer_twice_is_one():
+def test_the_same_answer_twice_is_one() -> None:
     given = after(requested(), "accepted")
     given.when(says(given, "accepted")).then()
 
 
-def test_a_missed_appointment_is_no_failure():
+def test_a_missed_appointment_is_no_failure() -> None:
     given = after(requested(), "accepted", "in-progress")
     missed = given.when(says(given, "in-progress", sub_status="unattended")).then(
         Match(e.ReferralStatusChanged, status="in-progress", previous="in-progress", sub_status="unattended")
@@ -144,7 +145,7 @@ def test_a_missed_appointment_is_no_failure():
     fresh.when(says(fresh, "rejected", "other", sub_status="unattended")).refused("sub_status_refused")
 
 
-def test_an_expired_link_takes_no_answer_and_shows_nothing():
+def test_an_expired_link_takes_no_answer_and_shows_nothing() -> None:
     given = requested()
     late = given.at(only(given).link_expires_at)
     late.when(says(late, "accepted")).refused("link_expired")
@@ -154,13 +155,13 @@ def test_an_expired_link_takes_no_answer_and_shows_nothing():
 
 
 @pytest.mark.parametrize("wrong", ["referral_id", "agency", "option_id"])
-def test_a_link_opens_only_what_it_was_made_for(wrong: str):
+def test_a_link_opens_only_what_it_was_made_for(wrong: str) -> None:
     given = requested()
     given.when(Answer(status="accepted", **{**link(given), wrong: "other"})).refused("link_invalid")
     given.when(Look(kind="answer", **{**link(given), wrong: "other"})).refused("link_invalid")
 
 
-def test_facts_are_shown_while_the_consent_holds_and_the_case_moves():
+def test_facts_are_shown_while_the_consent_holds_and_the_case_moves() -> None:
     given = requested(consent("open-door", valid_until=NOW + timedelta(days=1)))
     look = Look(kind="answer", **link(given))
     given.when(look).then()
@@ -175,7 +176,7 @@ def purged(given: Given[CaseFile], at: datetime = NOW) -> AcknowledgePurge:
     return AcknowledgePurge(**{**link(given), "expires": PACK.due("link_validity", at)})
 
 
-def test_a_withdrawal_cancels_asks_to_delete_and_takes_the_acknowledgement_once():
+def test_a_withdrawal_cancels_asks_to_delete_and_takes_the_acknowledgement_once() -> None:
     given = after(requested(), "accepted")
     stopped = given.when(withdrawn("open-door")).then(
         Match(
@@ -194,7 +195,7 @@ def test_a_withdrawal_cancels_asks_to_delete_and_takes_the_acknowledgement_once(
         ),
     )
     event = stopped.emitted[-1].event
-    contact = stopped.opened(event.sealed_as("contact"), e.PurgeRequestedContact)
+    contact = stopped.opened(contact_of(event), e.PurgeRequestedContact)
     claims = links().read(contact.link.rpartition("/")[2], "purge")
     assert claims.referral_id == only(given).referral_id
     stopped.owes_nothing()
@@ -203,7 +204,7 @@ def test_a_withdrawal_cancels_asks_to_delete_and_takes_the_acknowledgement_once(
     stopped.when(withdrawn("open-door")).then()
 
 
-def test_nothing_can_be_acknowledged_that_nobody_asked_for():
+def test_nothing_can_be_acknowledged_that_nobody_asked_for() -> None:
     given = requested()
     given.when(purged(given)).refused("link_invalid")
     given.when(Look(kind="purge", **link(given))).refused("link_invalid")
@@ -216,7 +217,7 @@ def test_nothing_can_be_acknowledged_that_nobody_asked_for():
      consent("open-door", id_="c-2", decision=e.ConsentDecision.refused)],
     ids=["by agency", "by consent", "of everything", "of casework", "as a refusal"],
 )  # fmt: skip
-def test_every_way_of_taking_a_consent_back_stops_what_went_out(event: Any):
+def test_every_way_of_taking_a_consent_back_stops_what_went_out(event: Any) -> None:
     requested().when(event).then(Match(e.ReferralStatusChanged, status="cancelled"), e.PurgeRequested)
 
 
@@ -225,22 +226,22 @@ def test_every_way_of_taking_a_consent_back_stops_what_went_out(event: Any):
     [withdrawn("hill-house", id_="c-2"), withdrawn(None, purpose=e.ConsentPurpose.contact, id_="c-3")],
     ids=["another agency", "another purpose"],
 )
-def test_taking_back_something_else_stops_nothing(event: e.ConsentWithdrawn):
+def test_taking_back_something_else_stops_nothing(event: e.ConsentWithdrawn) -> None:
     requested(consent("open-door"), consent("hill-house", id_="c-2")).when(event).then()
 
 
-def test_a_withdrawal_cancels_a_choice_that_waits_and_asks_nobody_to_delete_what_was_never_sent():
+def test_a_withdrawal_cancels_a_choice_that_waits_and_asks_nobody_to_delete_what_was_never_sent() -> None:
     given = chosen(offered(PACK, consent("open-door", valid_until=NOW)))
     given.when(withdrawn("open-door")).then(Match(e.ReferralStatusChanged, status="cancelled", previous="chosen"))
 
 
-def test_a_withdrawal_after_the_end_still_asks_to_delete():
+def test_a_withdrawal_after_the_end_still_asks_to_delete() -> None:
     given = after(requested(), "accepted", "completed")
     stopped = given.when(withdrawn("open-door")).then(e.PurgeRequested)
     assert only(stopped).status is Status.completed
 
 
-def test_a_closed_case_cancels_what_is_open_and_proposes_nothing_more():
+def test_a_closed_case_cancels_what_is_open_and_proposes_nothing_more() -> None:
     given = requested()
     ended = given.when(closed()).then(
         Match(e.ReferralStatusChanged, status="cancelled", reason="case_closed", set_by="platform")
@@ -250,7 +251,7 @@ def test_a_closed_case_cancels_what_is_open_and_proposes_nothing_more():
     ended.when(consent("open-door", id_="c-2")).then()
 
 
-def test_staff_cancel_for_the_survivor_or_themselves_and_cannot_cancel_what_ended():
+def test_staff_cancel_for_the_survivor_or_themselves_and_cannot_cancel_what_ended() -> None:
     given = requested()
     id_ = only(given).referral_id
     ended = given.when(Cancel(referral_id=id_, reason=e.StatusReason.survivor_withdrew, asked_by="survivor")).then(
@@ -260,7 +261,7 @@ def test_staff_cancel_for_the_survivor_or_themselves_and_cannot_cancel_what_ende
     given.when(Cancel(referral_id="nothing", reason=e.StatusReason.other)).refused("not_found")
 
 
-def test_an_entry_in_error_is_taken_back_from_any_state_and_what_was_sent_is_asked_back():
+def test_an_entry_in_error_is_taken_back_from_any_state_and_what_was_sent_is_asked_back() -> None:
     proposed = offered()
     taken = proposed.when(MarkAsError(referral_id=only(proposed).referral_id)).then(
         Match(e.ReferralStatusChanged, status="entered-in-error", reason="recorded_in_error")
@@ -274,7 +275,7 @@ def test_an_entry_in_error_is_taken_back_from_any_state_and_what_was_sent_is_ask
         )
 
 
-def test_a_case_without_its_keys_is_still_asked_about_but_tells_no_way():
+def test_a_case_without_its_keys_is_still_asked_about_but_tells_no_way() -> None:
     from kintsugi.sealing import ERASED
 
     given = offered(PACK, consent("open-door"))

@@ -64,21 +64,21 @@ def folded(events: list[Any]) -> CaseFile:
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.one_of(INTAKE, ASSESSMENT, OWN), max_size=12), st.one_of(INTAKE, OWN), ASSESSMENT)
-def test_events_of_intake_and_assessment_commute(before: list[Any], one: Any, other: Any):
+def test_events_of_intake_and_assessment_commute(before: list[Any], one: Any, other: Any) -> None:
     start = folded(before)
     assert evolve(other, evolve(one, start)) == evolve(one, evolve(other, start))
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.one_of(INTAKE, OWN), max_size=12), INTAKE, OWN)
-def test_what_intake_says_and_what_was_decided_without_it_commute(before: list[Any], theirs: Any, ours: Any):
+def test_what_intake_says_and_what_was_decided_without_it_commute(before: list[Any], theirs: Any, ours: Any) -> None:
     start = folded(before)
     assert evolve(theirs, evolve(ours, start)) == evolve(ours, evolve(theirs, start))
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.one_of(INTAKE, ASSESSMENT, OWN), max_size=20))
-def test_the_fold_takes_any_order_and_its_state_survives_being_stored(events: list[Any]):
+def test_the_fold_takes_any_order_and_its_state_survives_being_stored(events: list[Any]) -> None:
     case = folded(events)
     agenda(case)
     assert CaseFile.model_validate_json(case.model_dump_json()) == case

@@ -47,14 +47,16 @@ def allowed(now: str, to: str) -> bool:
 
 
 @pytest.mark.parametrize(("now", "to"), list(product(Status, Status)), ids=lambda status: status.value)
-def test_every_pair_of_states_is_a_move_exactly_where_the_standard_or_our_addition_says_so(now: Status, to: Status):
+def test_every_pair_of_states_is_a_move_exactly_where_the_standard_or_our_addition_says_so(
+    now: Status, to: Status
+) -> None:
     assert (to in TRANSITIONS[now]) is allowed(now.value, to.value)
 
 
 @pytest.mark.parametrize(("now", "to", "by", "reason"), list(product(Status, Status, Party, (True, False))))
 def test_a_move_is_refused_by_whose_it_is_then_by_the_table_then_for_want_of_a_reason(
     now: Status, to: Status, by: Party, reason: bool
-):
+) -> None:
     theirs = BY_PROVIDER if by is Party.responder else BY_US
     expected = (
         Refusal.not_yours
@@ -68,7 +70,7 @@ def test_a_move_is_refused_by_whose_it_is_then_by_the_table_then_for_want_of_a_r
     assert refusal(now, to, by, reason=reason) is expected
 
 
-def test_the_terminal_states_are_those_of_the_standard():
+def test_the_terminal_states_are_those_of_the_standard() -> None:
     assert {status.value for status in TERMINAL} == {
         "rejected",
         "cancelled",
@@ -78,18 +80,18 @@ def test_the_terminal_states_are_those_of_the_standard():
     }
 
 
-def test_the_states_are_those_of_the_contract():
+def test_the_states_are_those_of_the_contract() -> None:
     assert {status.value for status in Status} == {status.value for status in ReferralStatus} - {"unknown"}
 
 
-def test_what_an_agency_may_answer_follows_from_the_table():
+def test_what_an_agency_may_answer_follows_from_the_table() -> None:
     assert answers(Status.requested) == (Status.accepted, Status.rejected, Status.cancelled)
     for status in Status:
         assert set(answers(status)) <= TRANSITIONS[status]
         assert bool(answers(status)) is (status in WITH_PROVIDER)
 
 
-def test_every_answer_that_needs_a_reason_offers_some_and_all_are_codes_of_the_contract():
+def test_every_answer_that_needs_a_reason_offers_some_and_all_are_codes_of_the_contract() -> None:
     assert set(ANSWER_REASONS) == REASON_REQUIRED & SETS[Party.responder]
     for reasons in ANSWER_REASONS.values():
         assert reasons
@@ -107,5 +109,7 @@ def test_every_answer_that_needs_a_reason_offers_some_and_all_are_codes_of_the_c
         ("adult", "presumed_minor", (18, 120)),
     ],
 )
-def test_a_presumed_minor_is_a_minor_until_the_age_is_known(band: str, basis: str, expected: tuple[float, float]):
+def test_a_presumed_minor_is_a_minor_until_the_age_is_known(
+    band: str, basis: str, expected: tuple[float, float]
+) -> None:
     assert ages(band, basis) == expected

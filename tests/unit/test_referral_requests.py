@@ -26,6 +26,7 @@ from tests.unit.referral_examples import (
     case_opened,
     closed,
     consent,
+    contact_of,
     entry,
     links,
     offered,
@@ -45,7 +46,7 @@ def chosen(given: Given[CaseFile], agency: str = "open-door") -> Given[CaseFile]
     return given.when(choosing(given, agency)).given
 
 
-def test_each_need_becomes_a_proposal_with_at_least_two_options_where_the_directory_has_them():
+def test_each_need_becomes_a_proposal_with_at_least_two_options_where_the_directory_has_them() -> None:
     then = scenario().given(case_opened()).when(assessed("housing", "legal_aid"))
     after = then.then(Match(e.ReferralProposed, need="housing"), Match(e.ReferralProposed, need="legal_aid"))
     assert [each.agency for each in only(after).options] == ["open-door", "harbour-rooms", "hill-house"]
@@ -53,20 +54,20 @@ def test_each_need_becomes_a_proposal_with_at_least_two_options_where_the_direct
     assert len(only(after, "legal_aid").options) == 1
 
 
-def test_a_need_that_nothing_answers_is_still_proposed_so_that_somebody_sees_it():
+def test_a_need_that_nothing_answers_is_still_proposed_so_that_somebody_sees_it() -> None:
     after = scenario().given(case_opened()).when(assessed("education")).then(Match(e.ReferralProposed, options=()))
     assert only(after, "education").status is Status.proposed
 
 
-def test_no_needs_no_proposals():
+def test_no_needs_no_proposals() -> None:
     scenario().given(case_opened()).when(assessed()).then()
 
 
-def test_a_case_that_is_not_known_gets_its_needs_noted_without_guessing_options():
+def test_a_case_that_is_not_known_gets_its_needs_noted_without_guessing_options() -> None:
     scenario().given().when(assessed("housing")).then(Match(e.ReferralProposed, options=()))
 
 
-def test_a_newer_assessment_replaces_a_proposal_nobody_chose_from():
+def test_a_newer_assessment_replaces_a_proposal_nobody_chose_from() -> None:
     given = offered()
     older = only(given).referral_id
     given.when(assessed("housing", id_="assessment-2")).then(
@@ -75,11 +76,11 @@ def test_a_newer_assessment_replaces_a_proposal_nobody_chose_from():
     )
 
 
-def test_a_newer_assessment_leaves_a_referral_alone_whose_agency_was_chosen():
+def test_a_newer_assessment_leaves_a_referral_alone_whose_agency_was_chosen() -> None:
     chosen(offered()).when(assessed("housing", id_="assessment-2")).then(e.ReferralProposed)
 
 
-def test_with_a_consent_the_agency_is_asked_at_once_by_a_link_that_names_the_consent():
+def test_with_a_consent_the_agency_is_asked_at_once_by_a_link_that_names_the_consent() -> None:
     given = offered(PACK, consent("open-door", id_="c-9"))
     after = given.when(choosing(given)).then(
         Match(e.ReferralChosen, choice="option", agency="open-door"),
@@ -95,7 +96,7 @@ def test_with_a_consent_the_agency_is_asked_at_once_by_a_link_that_names_the_con
     )
     event = after.emitted[-1].event
     assert isinstance(event, e.ReferralRequested)
-    contact = after.opened(event.sealed_as("contact"), e.ReferralRequestedContact)
+    contact = after.opened(contact_of(event), e.ReferralRequestedContact)
     assert contact.link.startswith("https://office.example/provider/")
     claims = links().read(contact.link.rpartition("/")[2], "answer")
     assert (claims.referral_id, claims.agency, claims.subject) == (
@@ -107,7 +108,7 @@ def test_with_a_consent_the_agency_is_asked_at_once_by_a_link_that_names_the_con
     after.owes(f"answer/{event.referral_id}", at=event.answer_due)
 
 
-def test_without_a_consent_the_choice_is_kept_and_the_request_withheld():
+def test_without_a_consent_the_choice_is_kept_and_the_request_withheld() -> None:
     given = offered()
     after = given.when(choosing(given)).then(
         e.ReferralChosen, Match(e.ReferralWithheld, reason="consent_missing", agency="open-door")
@@ -116,7 +117,7 @@ def test_without_a_consent_the_choice_is_kept_and_the_request_withheld():
     assert only(after).status is Status.chosen
 
 
-def test_it_resumes_by_itself_when_the_consent_arrives():
+def test_it_resumes_by_itself_when_the_consent_arrives() -> None:
     after = chosen(offered()).when(consent("open-door")).then(Match(e.ReferralRequested, consent_id="consent-1"))
     assert only(after).status is Status.requested
     assert only(after).withheld is None
@@ -133,7 +134,7 @@ def test_it_resumes_by_itself_when_the_consent_arrives():
     ],
     ids=lambda event: f"{event.purpose}-{event.agency}",
 )
-def test_a_consent_for_something_else_opens_nothing(other: e.ConsentRecorded):
+def test_a_consent_for_something_else_opens_nothing(other: e.ConsentRecorded) -> None:
     chosen(offered()).when(other).then()
 
 
@@ -148,46 +149,46 @@ def test_a_consent_for_something_else_opens_nothing(other: e.ConsentRecorded):
         ([consent("open-door", valid_until=NOW)], "consent_expired"),
     ],
 )
-def test_what_is_no_valid_consent_is_withheld_with_its_own_reason(recorded: list[Event], reason: str):
+def test_what_is_no_valid_consent_is_withheld_with_its_own_reason(recorded: list[Event], reason: str) -> None:
     given = offered(PACK, *recorded)
     given.when(choosing(given)).then(e.ReferralChosen, Match(e.ReferralWithheld, reason=reason))
 
 
-def test_a_consent_counts_until_the_moment_it_ends():
+def test_a_consent_counts_until_the_moment_it_ends() -> None:
     given = offered(PACK, consent("open-door", valid_until=NOW + timedelta(seconds=1)))
     given.when(choosing(given)).then(e.ReferralChosen, e.ReferralRequested)
     late = given.at(NOW + timedelta(seconds=1))
     late.when(choosing(late)).then(e.ReferralChosen, Match(e.ReferralWithheld, reason="consent_expired"))
 
 
-def test_the_end_of_a_consent_counts_again_when_a_withheld_request_resumes():
+def test_the_end_of_a_consent_counts_again_when_a_withheld_request_resumes() -> None:
     given = chosen(offered())
     given.when(consent("open-door", valid_until=NOW)).then(Match(e.ReferralWithheld, reason="consent_expired"))
 
 
-def test_a_withdrawn_consent_that_is_given_again_resumes():
+def test_a_withdrawn_consent_that_is_given_again_resumes() -> None:
     given = chosen(offered(PACK, consent("open-door"), withdrawn("open-door")))
     given.when(consent("open-door", id_="consent-2")).then(Match(e.ReferralRequested, consent_id="consent-2"))
 
 
-def test_consent_to_casework_given_again_releases_what_waited_for_it():
+def test_consent_to_casework_given_again_releases_what_waited_for_it() -> None:
     given = chosen(offered(PACK, consent("open-door"), withdrawn(None, purpose=e.ConsentPurpose.casework)))
     given.when(consent(None, id_="consent-3", purpose=e.ConsentPurpose.casework)).then(e.ReferralRequested)
 
 
-def test_a_refusal_of_what_still_waits_changes_the_reason_once():
+def test_a_refusal_of_what_still_waits_changes_the_reason_once() -> None:
     refusal = consent("open-door", decision=e.ConsentDecision.refused)
     after = chosen(offered()).when(refusal).then(Match(e.ReferralWithheld, reason="consent_refused"))
     after.when(refusal).then()
 
 
-def test_what_a_guardian_who_may_be_the_suspect_agreed_to_is_no_permission():
+def test_what_a_guardian_who_may_be_the_suspect_agreed_to_is_no_permission() -> None:
     blocked = case_opened(guardian_contact=e.GuardianContact.blocked)
     given = scenario().given(blocked, consent("open-door", obtained_from=e.ObtainedFrom.caregiver), assessed("housing"))
     given.when(choosing(given)).then(e.ReferralChosen, Match(e.ReferralWithheld, reason="guardian_blocked"))
 
 
-def test_a_service_that_closed_since_it_was_offered_is_not_asked_and_another_can_be_chosen():
+def test_a_service_that_closed_since_it_was_offered_is_not_asked_and_another_can_be_chosen() -> None:
     given = offered(PACK, consent("open-door"), consent("harbour-rooms", id_="c-2"))
     shut = scenario(pack_with(ROOMS, entry("flats", OPEN_DOOR, status=ServiceStatus.defunct), LEGAL))
     later = replace(given, scenario=shut)
@@ -196,7 +197,7 @@ def test_a_service_that_closed_since_it_was_offered_is_not_asked_and_another_can
     after.when(choosing(after, "harbour-rooms")).then(e.ReferralChosen, Match(e.ReferralRequested, service_id="rooms"))
 
 
-def test_a_service_that_left_the_directory_is_not_asked():
+def test_a_service_that_left_the_directory_is_not_asked() -> None:
     given = offered(PACK, consent("open-door"))
     later = replace(given, scenario=scenario(pack_with(ROOMS)))
     later.when(choosing(later)).then(e.ReferralChosen, Match(e.ReferralWithheld, reason="service_unavailable"))
@@ -207,7 +208,7 @@ def waiting(given: Given[CaseFile], inputs: int) -> Given[CaseFile]:
     return replace(given, subject=replace(given.subject, progress=progress))
 
 
-def test_while_an_input_waits_nothing_goes_out_and_the_request_is_tried_again_without_firing_for_ever():
+def test_while_an_input_waits_nothing_goes_out_and_the_request_is_tried_again_without_firing_for_ever() -> None:
     given = waiting(offered(PACK, consent("open-door")), 1)
     held = given.when(choosing(given)).then(e.ReferralChosen, Match(e.ReferralWithheld, reason="case_on_hold"))
     entry_name = f"resume/{only(held).referral_id}"
@@ -218,7 +219,7 @@ def test_while_an_input_waits_nothing_goes_out_and_the_request_is_tried_again_wi
     free.when(entry_name).then(Match(e.ReferralRequested, agency="open-door")).owes_nothing("resume…")
 
 
-def test_a_choice_on_a_held_case_is_refused_and_a_cancellation_is_not():
+def test_a_choice_on_a_held_case_is_refused_and_a_cancellation_is_not() -> None:
     given = offered()
     hold = Hold(Cause.handler_raised, "event", "intake", 2, "x", "kintsugi.case.closed.v1", "2026-03-02T08:00:00Z")
     held = replace(given, subject=replace(given.subject, progress=replace(given.subject.progress, hold=hold)))
@@ -226,7 +227,7 @@ def test_a_choice_on_a_held_case_is_refused_and_a_cancellation_is_not():
     held.when(Cancel(referral_id=only(held).referral_id, reason=e.StatusReason.other)).then(e.ReferralStatusChanged)
 
 
-def test_not_now_leaves_the_proposal_open_for_another_day():
+def test_not_now_leaves_the_proposal_open_for_another_day() -> None:
     given = offered(PACK, consent("open-door"))
     later = given.when(Choose(referral_id=only(given).referral_id, choice="not_now")).then(
         Match(e.ReferralChosen, choice="not_now", option_id=None)
@@ -235,7 +236,7 @@ def test_not_now_leaves_the_proposal_open_for_another_day():
     later.when(choosing(later)).then(e.ReferralChosen, e.ReferralRequested)
 
 
-def test_none_ends_the_proposal_as_the_survivor_s_own_decision():
+def test_none_ends_the_proposal_as_the_survivor_s_own_decision() -> None:
     given = offered()
     after = given.when(Choose(referral_id=only(given).referral_id, choice="none")).then(
         Match(e.ReferralChosen, choice="none"),
@@ -251,7 +252,7 @@ def test_none_ends_the_proposal_as_the_survivor_s_own_decision():
     after.when(OfferAgain(referral_id=only(after).referral_id)).then(Match(e.ReferralProposed, need="housing"))
 
 
-def test_a_survivor_may_change_their_mind_until_the_agency_was_asked():
+def test_a_survivor_may_change_their_mind_until_the_agency_was_asked() -> None:
     given = chosen(offered())
     other = given.when(choosing(given, "hill-house")).then(
         Match(e.ReferralChosen, agency="hill-house"), Match(e.ReferralWithheld, agency="hill-house")
@@ -264,7 +265,7 @@ def test_a_survivor_may_change_their_mind_until_the_agency_was_asked():
     asked.when(choosing(asked)).refused("choice_past")
 
 
-def test_a_choice_that_makes_no_sense_is_refused():
+def test_a_choice_that_makes_no_sense_is_refused() -> None:
     given = offered()
     referral_id = only(given).referral_id
     given.when(Choose(referral_id="nothing", choice="none")).refused("not_found")
@@ -276,7 +277,7 @@ def test_a_choice_that_makes_no_sense_is_refused():
         Choose(referral_id=referral_id, choice="none", option_id="x")
 
 
-def test_no_answer_by_the_deadline_is_overdue_once_and_can_still_be_answered():
+def test_no_answer_by_the_deadline_is_overdue_once_and_can_still_be_answered() -> None:
     given = chosen(offered(PACK, consent("open-door")))
     referral = only(given)
     late = given.when(f"answer/{referral.referral_id}").then(
@@ -286,7 +287,7 @@ def test_no_answer_by_the_deadline_is_overdue_once_and_can_still_be_answered():
     assert only(late).status is Status.requested
 
 
-def test_a_fresh_offer_replaces_the_options_of_an_open_proposal():
+def test_a_fresh_offer_replaces_the_options_of_an_open_proposal() -> None:
     given = offered(pack_with(ROOMS))
     assert len(only(given).options) == 1
     wider = replace(given, scenario=scenario(pack_with(ROOMS, FLATS)))
@@ -296,7 +297,7 @@ def test_a_fresh_offer_replaces_the_options_of_an_open_proposal():
     assert len(only(after).options) == 2
 
 
-def test_nothing_is_offered_again_while_an_agency_is_chosen_or_another_proposal_stands_or_the_case_is_closed():
+def test_nothing_is_offered_again_while_an_agency_is_chosen_or_another_proposal_stands_or_the_case_is_closed() -> None:
     given = chosen(offered())
     again = OfferAgain(referral_id=only(given).referral_id)
     given.when(again).refused("referral_open")

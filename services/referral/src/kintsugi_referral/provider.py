@@ -41,7 +41,7 @@ class Outcome(BaseModel):
 
 def links(request: Request) -> Links:
     """The service's own snapshot, the one that decisions find in ``ctx.resources``."""
-    found: Links = request.app.state.resources
+    found: Links = request.app.state.office.resources
     return found
 
 
