@@ -101,7 +101,7 @@ class PointAnswer(_Answer):
     label: str | None
 
 
-class ItemAnswer(_Answer):
+class QuestionAnswer(_Answer):
     """A question: its id, by which it is answered, and its wording."""
 
     item: str
@@ -114,7 +114,7 @@ class DomainAnswer(_Answer):
     domain: str
     label: str | None
     minimum_scored: int
-    items: tuple[ItemAnswer, ...]
+    items: tuple[QuestionAnswer, ...]
 
 
 class Questionnaire(AssessmentRow):
@@ -133,7 +133,7 @@ class Questionnaire(AssessmentRow):
     scale: tuple[PointAnswer, ...]
     not_scored_answers: tuple[str, ...] = ("not_applicable", "declined", "insufficient_information")
     domains: tuple[DomainAnswer, ...]
-    unscored: tuple[ItemAnswer, ...]
+    unscored: tuple[QuestionAnswer, ...]
     needs: tuple[NeedAnswer, ...]
     incomplete_domains: tuple[str, ...]
 
@@ -142,7 +142,8 @@ def languages_of(instrument: Instrument) -> tuple[str, ...]:
     """The languages in which an instrument says everything."""
     wordings = [instrument.title, instrument.purpose, *instrument.scale.labels.values()]
     wordings += [domain.label for domain in instrument.domains]
-    wordings += [item.label for item in (*instrument.items, *instrument.unscored)]
+    wordings += [item.label for item in instrument.items]
+    wordings += [question.label for question in instrument.unscored]
     return tuple(language for language in instrument.title if all(language in wording for wording in wordings))
 
 
@@ -167,9 +168,9 @@ def wording(instrument: Instrument, language: str | None) -> dict[str, object]:
                 domain=domain.code,
                 label=said(domain.label),
                 minimum_scored=domain.minimum_scored,
-                items=tuple(ItemAnswer(item=item.id, label=said(item.label)) for item in domain.items),
+                items=tuple(QuestionAnswer(item=item.id, label=said(item.label)) for item in domain.items),
             )
             for domain in instrument.domains
         ),
-        "unscored": tuple(ItemAnswer(item=each.id, label=said(each.label)) for each in instrument.unscored),
+        "unscored": tuple(QuestionAnswer(item=each.id, label=said(each.label)) for each in instrument.unscored),
     }

@@ -23,7 +23,7 @@ from kintsugi_assessment.answers import (
     languages_of,
     wording,
 )
-from kintsugi_assessment.commands import AnswerItems, Answered, Decline, Declined, ScheduleAssessment
+from kintsugi_assessment.commands import Answered, AnswerItems, Decline, Declined, ScheduleAssessment
 from kintsugi_assessment.domain import OPEN, Standing
 from kintsugi_assessment.state import AssessmentFile
 from kintsugi_assessment.views import ASSESSMENTS, CASES, INCOMPLETE, NEEDS

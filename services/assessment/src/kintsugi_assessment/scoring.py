@@ -11,14 +11,6 @@ from kintsugi.pack import Domain, Instrument, Need, Scale
 
 from kintsugi_assessment.domain import Answers
 
-_BANDS: Final = {
-    "urgent": NeedBand.urgent,
-    "high": NeedBand.high,
-    "medium": NeedBand.moderate,
-    "moderate": NeedBand.moderate,
-    "low": NeedBand.low,
-}
-"""The pack's words for the contract's bands."""
 _PRESSING: Final = (NeedBand.urgent, NeedBand.high, NeedBand.moderate, NeedBand.low)
 
 
@@ -74,7 +66,7 @@ def needs(instrument: Instrument, answers: Answers) -> tuple[FoundNeed, ...]:
                 continue
             wellbeing = _wellbeing(_mean(values), instrument.scale)
             if (band := need.band_for(wellbeing)) is not None:
-                known = _BANDS[band]
+                known = NeedBand(band)
                 found.append(((_PRESSING.index(known), wellbeing), FoundNeed(domain.code, need.need, known)))
     return tuple(need for _, need in sorted(found, key=lambda each: each[0]))
 
