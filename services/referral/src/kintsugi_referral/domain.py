@@ -149,7 +149,15 @@ ANSWER_REASONS: Mapping[Status, tuple[str, ...]] = {
         "other",
     ),
     Status.on_hold: ("no_capacity", "survivor_not_ready", "unreachable", "out_of_funds", "other"),
-    Status.failed: ("unreachable", "survivor_declined", "moved_away", "not_eligible", "out_of_funds", "other"),
+    Status.failed: (
+        "unreachable",
+        "survivor_declined",
+        "moved_away",
+        "not_eligible",
+        "out_of_funds",
+        "service_closed",
+        "other",
+    ),
     Status.cancelled: ("no_capacity", "out_of_funds", "service_closed", "safety_concern", "transferred", "other"),
 }
 """The reasons an agency is asked to choose from; why referrals fail in the field comes first."""

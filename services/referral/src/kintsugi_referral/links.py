@@ -46,9 +46,7 @@ class Links:
 def links(settings: Settings, pack: Pack) -> Links:
     """The snapshot for ``ctx.resources``. Raises SettingsError and KeyFileError where one is missing."""
     if settings.link_key is None:
-        raise SettingsError(
-            "KINTSUGI_LINK_KEY is not set: provider links cannot be signed. Name a key file."
-        )
+        raise SettingsError("KINTSUGI_LINK_KEY is not set: provider links cannot be signed. Name a key file.")
     key = read_key_file(settings.link_key)
     url = settings.public_url
     if url is None:

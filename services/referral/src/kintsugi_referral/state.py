@@ -111,7 +111,6 @@ class CaseFile(State):
     """A case as referral knows it. ``consents`` holds the last word by agency."""
 
     case_ref: str = ""
-    office: str = ""
     area: str = ""
     age_band: str = "unknown"
     age_basis: str = "unknown"
@@ -148,7 +147,6 @@ def _(event: CaseOpened, case: CaseFile) -> CaseFile:
     return case.model_copy(
         update={
             "case_ref": event.case_ref,
-            "office": event.office,
             "area": event.area,
             "age_band": event.age_band.value,
             "age_basis": event.age_basis.value,
