@@ -1,0 +1,127 @@
+"""Runs the demonstration once: an office of its own, the days, the evidence, the checks."""
+
+import asyncio
+import json
+import shutil
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kintsugi.pack import Pack, load
+from kintsugi.pack.samples import CASES, load_script
+
+from kintsugi_office import running, topics
+from kintsugi_office.demo.checks import Check, of_evidence, of_figures
+from kintsugi_office.demo.days import Days, Happened
+from kintsugi_office.demo.desk import Desk, Ledger
+from kintsugi_office.demo.figures import Figures, figures
+from kintsugi_office.demo.view import View
+from kintsugi_office.demo.watch import Seen, Watch
+from kintsugi_office.progress import say
+from kintsugi_office.project import Layout
+from kintsugi_office.reconciler import collect, judge
+from kintsugi_office.reconciler.findings import Verdict
+from kintsugi_office.supervisor import Office
+
+COUNTRY = "xa"
+
+
+@dataclass
+class Shown:
+    """What a run came to."""
+
+    figures: Figures
+    verdict: Verdict
+    checks: list[Check]
+    seconds: float
+    phases: dict[str, float]
+    folder: Path
+
+    @property
+    def holds(self) -> bool:
+        """Whether every check held."""
+        return all(check.holds for check in self.checks)
+
+    def as_json(self) -> dict[str, Any]:
+        """The content of ``demo.json``."""
+        return {
+            "holds": self.holds,
+            "seconds": round(self.seconds, 1),
+            "phases_s": {name: round(taken, 1) for name, taken in self.phases.items()},
+            **self.figures,
+            "effects": self.verdict.as_json(),
+            "checks": [check.as_json() for check in self.checks],
+            "evidence": str(self.folder),
+        }
+
+
+AtTheEnd = Callable[[Office], Awaitable[Check]]
+AT_THE_END: list[AtTheEnd] = []
+"""Checks of the quiet office before it stops, such as a comparison of every service with its topics."""
+
+
+async def demonstrate(folder: Path, project: Path, view: View) -> Shown:
+    """Play everything in ``folder``, which is emptied first, and check it."""
+    started = time.monotonic()
+    phases: dict[str, float] = {}
+    layout = Layout.at(folder)
+    running.empty(layout)
+    layout.make()
+    pack_folder = project / "countries" / COUNTRY
+    pack = load(pack_folder)
+    office = Office(layout, country=COUNTRY, profile="demo", project=project, extra=_EVERY_SPAN)
+    ledger = Ledger(layout.data / "ledger.jsonl")
+    evidence = layout.data / "evidence"
+    checks: list[Check] = []
+    async with office:
+        phases["start"] = time.monotonic() - started
+        happened, events = await _play(office, pack, pack_folder, ledger, view)
+        phases["days"] = time.monotonic() - started - sum(phases.values())
+        for at_the_end in AT_THE_END:
+            checks.append(await at_the_end(office))
+        await collect.save(
+            evidence,
+            bootstrap=office.bootstrap,
+            topics={plan.name: plan.partitions for plan in topics.planned(project / "contracts", COUNTRY)},
+            databases=dict(office.databases.own),
+            ends_at=happened.ends_at,
+        )
+        phases["collect"] = time.monotonic() - started - sum(phases.values())
+    ledger.close()
+    shutil.copytree(pack_folder / "samples", evidence / "samples")
+    phases["stop"] = time.monotonic() - started - sum(phases.values())
+    verdict = await asyncio.to_thread(judge.judge, layout.data)
+    phases["reconcile"] = time.monotonic() - started - sum(phases.values())
+    told = figures(events, happened, [json.loads(line) for line in ledger.file.read_text().splitlines()])
+    checks = [*of_evidence(verdict), *of_figures(told, happened), *checks]
+    return Shown(told, verdict, checks, time.monotonic() - started, phases, layout.data)
+
+
+async def _play(
+    office: Office, pack: Pack, pack_folder: Path, ledger: Ledger, view: View
+) -> tuple[Happened, Sequence[Seen]]:
+    script = load_script(pack_folder, pack.directory, pack.baseline_instrument)
+    desks = {role: Desk(office, ledger, role) for role in ("caseworker", "supervisor")}
+    desks["provider"] = Desk(office, ledger, None)
+    plans = topics.planned(office.project / "contracts", office.country)
+    try:
+        async with Watch(office.bootstrap, plans, view.changed) as watch:
+            view.watch = watch
+            with view.shown():
+                happened = await Days(office, pack, script, desks, watch, view.day).play((pack_folder / CASES).read_bytes())
+            return happened, watch.events
+    finally:
+        for desk in desks.values():
+            await desk.close()
+
+
+_EVERY_SPAN = {name: {"KINTSUGI_TRACE_RATIO": "1"} for name in ("intake", "assessment", "referral", "notify")}
+
+
+def write(shown: Shown, file: Path) -> None:
+    """Write ``demo.json``."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(shown.as_json(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    say(f"The same as JSON: {file}")
