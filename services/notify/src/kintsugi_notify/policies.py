@@ -151,7 +151,7 @@ TIGHTENING = {
     "minors_contacted_by_worker_only": minors_contacted_by_worker_only,
 }
 
-REQUEST = (request_still_wanted, sharing_is_consented, link_still_opens, sent_in_time)
+REQUEST = (sharing_is_consented, request_still_wanted, link_still_opens, sent_in_time)
 PURGE = (request_still_wanted,)
 NOTICE = (
     case_is_open,

@@ -89,7 +89,7 @@ def to_survivor(send: Send, case: CaseFile, ctx: Context) -> Prepared:
     if ctx.on_hold:
         return Postpone(reason=CASE_ON_HOLD)
     if task.status is TaskStatus.settled:
-        return _refuse(WithheldReason.no_longer_wanted)
+        return _refuse(WithheldReason.case_closed if case.closed else WithheldReason.no_longer_wanted)
     asked = [TIGHTENING[name] for name in ctx.pack.tightened("notify", "survivor_notice")]
     if verdict := withheld((*NOTICE, *asked), task, case, ctx):
         return Refuse(reason=verdict.reason)
