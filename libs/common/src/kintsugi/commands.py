@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, Protocol
 
 from fastapi import Depends, Header, Request, Response
 from pydantic import BaseModel
-from sqlalchemy import ColumnElement, RowMapping, Select
+from sqlalchemy import ColumnElement, RowMapping, Select, select
 
 from kintsugi.auth import Caller
 from kintsugi.contracts.base import Event
@@ -112,7 +113,7 @@ class Commands(Generic[S]):
                 command=command,
                 caller=caller,
                 actor=caller.sub if caller else "",
-                path=f"{self._request.method} {self._request.url.path}",
+                path=_scope(self._request),
                 key=key,
                 body=command.model_dump_json().encode(),
                 subject=subject,
@@ -133,7 +134,7 @@ class Commands(Generic[S]):
     async def subject(self, *where: ColumnElement[bool], what: str = "case") -> str:
         """The subject of the one view row that fits. Raises a 404 problem where there is none."""
         column = next(iter(where[0].get_children())).table.c.subject  # type: ignore[attr-defined]
-        rows = await self._executor.rows(Select(column).where(*where).limit(1))
+        rows = await self._executor.rows(select(column).where(*where).limit(1))
         if not rows:
             raise Problem(
                 404,
@@ -143,6 +144,13 @@ class Commands(Generic[S]):
                 "Check the reference; right after a change in another service, repeat with its Kintsugi-Seen header.",
             )
         return str(rows[0]["subject"])
+
+
+def _scope(request: Request) -> str:
+    """What an idempotency key belongs to: the route, and a digest of the path, which may hold a provider's token."""
+    route = request.scope.get("route")
+    digest = hashlib.blake2b(request.url.path.encode(), digest_size=12).hexdigest()
+    return f"{request.method} {getattr(route, 'path', '')} {digest}"
 
 
 def _version(header: str | None) -> int | None:

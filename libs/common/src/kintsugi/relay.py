@@ -39,7 +39,8 @@ IDLE_SESSION = "10s"
 _READ = """
 SELECT id, topic, partition, subject, type, headers, value FROM outbox WHERE id > $1 ORDER BY id LIMIT $2
 """
-_OLDEST_OPEN = "SELECT coalesce(min(id), 0) FROM outbox"
+_OLDEST_RUNNING = "SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint)"
+_NEXT_TRANSACTION = "SELECT CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS text) AS bigint)"
 # In one statement: what is published is never also unsent, nor the reverse.
 _MOVE = """
 WITH sent AS (DELETE FROM outbox WHERE id = ANY($1::bigint[]) RETURNING *)
@@ -81,6 +82,27 @@ class Brokers:
             request_timeout_ms=20_000,
             compression_type=None,
         )
+
+
+class _Bound:
+    """The id below which no row can appear any more, so that a pass need not scan what earlier ones have moved.
+
+    Identities are drawn in order but become visible at commit: a row below one already read can only come from a
+    transaction that ran at that reading. Once all of those have ended, the next reading has seen their rows.
+    """
+
+    def __init__(self) -> None:
+        self.id = 0
+        self._read_id = 0
+        self._read_at: int | None = None
+
+    def read(self, last: int, oldest_before: int, next_after: int) -> None:
+        """A reading ended at ``last``; ``oldest_before`` ran when it began, ``next_after`` had not begun at its end."""
+        if self._read_at is not None and oldest_before >= self._read_at and last >= self._read_id:
+            self.id = self._read_id
+            self._read_at = None
+        if self._read_at is None:
+            self._read_id, self._read_at = last, next_after
 
 
 class Relay:
@@ -151,7 +173,7 @@ class Relay:
 
     async def _send_all(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
         producer: AIOKafkaProducer | None = None
-        bound = 0
+        bound = _Bound()
         wait = 0.1
         try:
             while True:
@@ -160,12 +182,12 @@ class Relay:
                 if producer is None:
                     producer = await self._started()
                 try:
-                    count, bound = await self._pass(connection, producer, bound)
+                    count = await self._pass(connection, producer, bound)
                     wait = 0.1
                 except _KafkaFailed as failed:
                     log.warning("relay_pass_failed", error=failed.code)
-                    producer = await self._dropped(producer)
-                    bound = 0
+                    await self._dropped(producer)
+                    producer, bound = None, _Bound()
                     await self._report(connection)
                     await asyncio.sleep(wait * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
                     wait = min(wait * 2, 5.0)
@@ -177,17 +199,18 @@ class Relay:
                     if self._stopping:
                         return
                     await self._woken(POLL_SECONDS)
-                    bound = 0
         finally:
             if producer is not None:
                 await self._dropped(producer)
 
     async def _pass(
-        self, connection: asyncpg.Connection[asyncpg.Record], producer: AIOKafkaProducer, bound: int
-    ) -> tuple[int, int]:
-        rows = await connection.fetch(_READ, bound, PASS_ROWS)
+        self, connection: asyncpg.Connection[asyncpg.Record], producer: AIOKafkaProducer, bound: _Bound
+    ) -> int:
+        oldest = await connection.fetchval(_OLDEST_RUNNING)
+        rows = await connection.fetch(_READ, bound.id, PASS_ROWS)
         if not rows:
-            return 0, 0
+            return 0
+        bound.read(rows[-1]["id"], oldest, await connection.fetchval(_NEXT_TRANSACTION))
         reach("relay.read")
         started = time.perf_counter()
         ends = await self._send(producer, rows)
@@ -204,9 +227,7 @@ class Relay:
         self._metrics.relay_pass(time.perf_counter() - started)
         for topic in {row["topic"] for row in rows}:
             self._metrics.sent(topic, sum(1 for row in rows if row["topic"] == topic))
-        # A late committer may hold a lower id than what was read: the bound only skips rows this pass has moved
-        # while the table is being emptied in one go, and falls back to zero after it.
-        return len(rows), 0
+        return len(rows)
 
     async def _send(self, producer: AIOKafkaProducer, rows: Sequence[asyncpg.Record]) -> dict[tuple[str, int], int]:
         """Sends one run. Returns the offset after the last record by partition. Raises _KafkaFailed."""

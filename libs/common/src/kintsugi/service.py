@@ -21,6 +21,7 @@ from kintsugi.pack import Pack
 from kintsugi.sealing import Erased
 
 M = TypeVar("M", bound=BaseModel)
+F = TypeVar("F")
 
 
 class State(BaseModel):
@@ -246,7 +247,7 @@ class Service(Generic[S]):
         """The handler of a send's end. Raises LookupError where none is registered."""
         return self._found(self.outcomes, outcome.name, "outcome")
 
-    def _found(self, table: Mapping[str, Any], entry: str, verb: str) -> Any:
+    def _found(self, table: Mapping[str, F], entry: str, verb: str) -> F:
         try:
             return table[prefix(entry)]
         except KeyError:

@@ -175,6 +175,7 @@ class Given(Generic[S]):
         vault = self.scenario.stepper.vault
         sealed: dict[str, Sealed] = {}
         for purpose, value in event.sealed.items():
+            assert isinstance(value, Sealed | Plaintext)
             box = value if isinstance(value, Sealed) else vault.seal(value, purpose, envelope)
             assert isinstance(box, Sealed)
             sealed[purpose] = box

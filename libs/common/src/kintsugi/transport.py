@@ -21,6 +21,7 @@ from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
+from faststream.kafka.message import FAKE_CONSUMER
 from faststream.kafka.subscriber.usecase import BatchSubscriber
 
 from kintsugi.clock import BusinessClock
@@ -371,7 +372,7 @@ async def _raw(records: tuple[ConsumerRecord[bytes, bytes], ...]) -> KafkaMessag
         headers={},
         message_id=f"{first.offset}-{last.offset}",
         correlation_id="",
-        consumer=None,
+        consumer=FAKE_CONSUMER,
     )
 
 

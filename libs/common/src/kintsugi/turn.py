@@ -85,8 +85,8 @@ class Stepper(Generic[S]):
         self.office = office
         self.vault = vault
 
-    def context(self, subject: Subject[S], now: datetime, caller: Any = None) -> Context:
-        """What a decision on ``subject`` may look at."""
+    def context(self, subject: Subject[S], now: datetime, caller: Any = None, *, catching_up: bool = False) -> Context:
+        """What a decision on ``subject`` may look at. ``catching_up``: what waits is just now being applied."""
 
         def open_(sealed: Sealed, model: type[Any]) -> Any:
             opened = self.vault.open(sealed, subject.id)
@@ -98,7 +98,7 @@ class Stepper(Generic[S]):
             subject=subject.id,
             pack=self.office.pack,
             open=open_,
-            on_hold=subject.progress.hold is not None or subject.progress.waiting > 0,
+            on_hold=subject.progress.hold is not None or (subject.progress.waiting > 0 and not catching_up),
             caller=caller,
             resources=self.office.resources,
         )
@@ -117,7 +117,7 @@ class Stepper(Generic[S]):
         handler = self.service.events.get(type(event))
         if handler is None:
             return moved, []
-        ctx = self.context(moved, now)
+        ctx = self.context(moved, now, catching_up=True)
         events = self._decide(handler, event, moved, ctx)
         return self.emit(moved, events, now, Causation(envelope.id, envelope.depth + 1, create))
 
@@ -224,8 +224,10 @@ class Stepper(Generic[S]):
                 sealed[purpose] = box
         return event.with_sealed(sealed)
 
-    def _plain(self, event: Event, purpose: str, value: Plaintext | Sealed, subject: Subject[S]) -> Plaintext | Erased:
+    def _plain(self, event: Event, purpose: str, value: object, subject: Subject[S]) -> Plaintext | Erased:
         if isinstance(value, Plaintext):
             return value
+        if not isinstance(value, Sealed):
+            raise TypeError(f"{event.type}: purpose '{purpose}' holds neither a plaintext nor a sealed value")
         opened = self.vault.open(value, subject.id)
         return opened if isinstance(opened, Erased) else event.purposes[purpose].model_validate_json(opened)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import select, text
+from sqlalchemy import RowMapping, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.store.rows import load_headers, load_hold, load_progress
@@ -197,8 +196,8 @@ async def story(connection: AsyncConnection, subject: str) -> dict[str, Any] | N
     }
 
 
-def _row(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _at(value) if isinstance(value, datetime) else value for name, value in row.items()}
+def _row(row: RowMapping) -> dict[str, Any]:
+    return {name: _at(value) if isinstance(value, datetime) else value for name, value in dict(row).items()}
 
 
 def _at(moment: datetime | None) -> str | None:

@@ -88,7 +88,8 @@ async def _run(names: tuple[str, ...]) -> int:
     stopped = asyncio.create_task(stop.wait())
     try:
         starting = asyncio.gather(*(process.start() for process in processes))
-        await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        waited: set[asyncio.Future[Any]] = {starting, stopped}
+        await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
         if not starting.done():
             starting.cancel()
             await asyncio.gather(starting, return_exceptions=True)

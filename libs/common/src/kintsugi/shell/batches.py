@@ -85,7 +85,7 @@ class Batches(Generic[S]):
         parsed = [_parsed(record) for record in records]
         keys = await core.fetch_keys(*_keys(core, parsed))
         async with core.engine.begin() as connection:
-            unit = Consuming(core, connection, await self._clock.now(connection), refuse=refuse)
+            unit: Consuming[S] = Consuming(core, connection, await self._clock.now(connection), refuse=refuse)
             unit.vault.keys.update(keys)
             await unit.load((each.envelope.subject for each in parsed if each.envelope), create=True)
             reach("consume.locked")

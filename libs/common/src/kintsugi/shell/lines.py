@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Any
 
+from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.contracts.causes import Cause
@@ -130,7 +130,7 @@ class Lines:
         return line
 
 
-def _queued(row: Mapping[str, Any]) -> Queued:
+def _queued(row: RowMapping) -> Queued:
     record = Record(
         topic=row["topic"],
         partition=row["partition"],

@@ -92,7 +92,8 @@ class Requests(Generic[S]):
         """Rows of the views, read only. Raises Problem 503 when the database is away."""
         try:
             async with self._core.engine.connect() as connection:
-                return (await connection.execute(query)).mappings().all()
+                found: Sequence[RowMapping] = (await connection.execute(query)).mappings().all()
+                return found
         except Exception as error:
             if classify(error) is Fault.away:
                 raise unavailable() from error

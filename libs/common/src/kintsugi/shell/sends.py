@@ -176,7 +176,7 @@ class Sends(Generic[S]):
             reason = row["reason"] if row["result"] else reason
             if first is None:
                 if row["delivery"] == Delivery.at_least_once:
-                    await self._free(connection, row, "lease_expired", RETRY_FIRST_SECONDS)
+                    await self._free(connection, dict(row), "lease_expired", RETRY_FIRST_SECONDS)
                     return
                 first, reason = Result.unknown, "no_outcome"
             stored = {"claim": claim, "result": str(first), "reason": reason}

@@ -124,8 +124,8 @@ class Writer(Generic[S]):
             if subjects := gone.get(name):
                 statement = delete(table).where(table.c.subject.in_(bindparam("subjects", expanding=True)))
                 await self._connection.execute(statement, {"subjects": subjects})
-            if rows := fresh.get(name):
-                await self._connection.execute(_insert(table), {"rows": to_json(rows).decode()})
+            if made := fresh.get(name):
+                await self._connection.execute(_insert(table), {"rows": to_json(made).decode()})
 
     async def inputs(self, arrived: Sequence[InputRow], settled: Sequence[Settled]) -> None:
         """Accounts for what arrived, and for what had waited."""

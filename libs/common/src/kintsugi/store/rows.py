@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from sqlalchemy import RowMapping
 
 from kintsugi.contracts.causes import Cause
 from kintsugi.envelope import Headers
@@ -99,7 +100,7 @@ def load_hold(text: str | None) -> Hold | None:
     return Hold(**{**kept, "cause": Cause(kept["cause"])})
 
 
-def subject_row(row: Mapping[str, Any]) -> SubjectRow:
+def subject_row(row: RowMapping) -> SubjectRow:
     """A locked row as a value."""
     return SubjectRow(
         subject=row["subject"],
