@@ -2,7 +2,7 @@
 
 import typer
 
-from kintsugi_office import country, doctor, running, status, tokens
+from kintsugi_office import country, doctor, resend, running, status, tokens, trace
 
 app = typer.Typer(
     help="One country office on one machine. The people in it are fictional: never enter real personal data here.",
@@ -12,7 +12,7 @@ app = typer.Typer(
 )
 
 # One line per part: `register` adds commands, an `app` becomes a group of commands.
-for register in (running.register, status.register, doctor.register, tokens.register):
+for register in (running.register, status.register, doctor.register, tokens.register, trace.register, resend.register):
     register(app)
 for group in (country.app,):
     app.add_typer(group)
