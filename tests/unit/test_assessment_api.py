@@ -25,7 +25,7 @@ from kintsugi.http.problems import Problem
 from kintsugi.service import Rejected
 from kintsugi.telemetry.metrics import Metrics
 from kintsugi.testing import Given
-from kintsugi.turn import Causation
+from kintsugi.turn import Causation, Office
 from kintsugi_assessment.app import application
 from kintsugi_assessment.state import AssessmentFile
 from kintsugi_assessment.views import metadata
@@ -107,7 +107,7 @@ async def office(tmp_path: Path) -> AsyncIterator[SimpleNamespace]:
     app = create_app("assessment", "0", None, list(application.routers), health, Metrics("assessment"))
     app.state.verifier = Verifier(keys.public.read_bytes(), issuer_of("xa"), AUDIENCE)
     app.state.executor = executor = InMemory()
-    app.state.pack = PACK
+    app.state.office = Office("xa", PACK)
     private = keys.private.read_bytes()
 
     def token(role: str) -> str:
@@ -277,7 +277,7 @@ async def test_every_route_needs_a_caseworker_or_supervisor(office: SimpleNamesp
         ("POST", f"/assessments/{id_}/decline"),
         ("POST", "/cases/XA-7F3K2M9Q/assessments"),
     ]:
-        body = {} if method == "POST" else None
+        body: dict[str, str] | None = {} if method == "POST" else None
         assert (await office.operator(method, path, json=body)).status_code == 403, path
         assert (await office.anybody.request(method, path, json=body)).status_code == 401, path
 

@@ -288,6 +288,13 @@ def test_a_fall_in_safety_is_not_hidden_by_an_assessment_in_which_it_was_incompl
     assert inside.scores[0].change is None
 
 
+def test_a_fall_that_was_told_once_is_not_told_again() -> None:
+    fallen = {"safety.home": 1, "safety.contact": 2}
+    second = finished(follow_up(finished(opened())), fallen)
+    third = follow_up(second)
+    third.when(answers(third, {**ALL_WELL, **fallen}, finish=True)).then(e.AssessmentCompleted)
+
+
 def test_another_major_version_of_the_instrument_is_not_compared_with() -> None:
     watched = [domain("calm", ["a", "b", "c"], alert_on_drop=True)]
     one, two = instrument(domains=watched), instrument(domains=watched, version="2.0.0")

@@ -86,7 +86,7 @@ def test_a_need_that_reads_the_whole_domain_needs_a_complete_one() -> None:
 
 
 def test_a_need_none_of_whose_items_was_scored_is_not_found() -> None:
-    without = {**dict.fromkeys(ALL_WELL, 2), "legal.papers": "declined"}
+    without: dict[str, Any] = {**dict.fromkeys(ALL_WELL, 2), "legal.papers": "declined"}
     assert "identity_documents" not in {need.need for need in needs(DEMO, merged({}, without))}
 
 

@@ -32,7 +32,7 @@ router = APIRouter(tags=["assessments"])
 
 
 def _pack(request: Request) -> Pack:
-    pack: Pack = request.app.state.pack
+    pack: Pack = request.app.state.office.pack
     return pack
 
 
