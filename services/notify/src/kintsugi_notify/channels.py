@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP as SMTP_POLICY
 from email.policy import SMTPUTF8
 from email.utils import format_datetime, parseaddr
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 import aiosmtplib
 from kintsugi.agenda import Message
@@ -19,6 +19,9 @@ from kintsugi.settings import Settings, SettingsError
 
 CONNECT_SECONDS = 5.0
 COMMAND_SECONDS = 10.0
+
+_ATOM = r"[^\s@,;:<>()\[\]\"\\\x00-\x1f]+"
+_ONE_ADDRESS = re.compile(f"{_ATOM}@{_ATOM}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +39,13 @@ class Gateway:
         try:
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port
-            options = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
         except ValueError:
             raise SettingsError(f"{form}: write the mail server's name and port.") from None
         if parts.scheme != "smtp" or not host or not port or parts.path not in ("", "/") or parts.username:
             raise SettingsError(f"{form}: write the mail server's name and port.")
-        if any(option != ("starttls", "") for option in options):
+        if parts.query not in ("", "starttls"):
             raise SettingsError(f"{form}: 'starttls' is the only option.")
-        return cls(host, port, starttls=bool(options))
+        return cls(host, port, starttls=bool(parts.query))
 
 
 class Mail:
@@ -69,7 +71,7 @@ class Mail:
         )
         try:
             await self._addressed(client, sender, recipient)
-            await self._handed_over(client, mail, recipient)
+            await self._handed_over(client, mail)
             await _leave(client)
         finally:
             client.close()
@@ -95,10 +97,9 @@ class Mail:
         except (aiosmtplib.SMTPException, OSError, TimeoutError) as fault:
             raise DeliveryFailed(_unreached(fault), permanent=False) from None
 
-    async def _handed_over(self, client: aiosmtplib.SMTP, mail: EmailMessage, recipient: str) -> None:
-        policy = SMTP_POLICY if recipient.isascii() else SMTPUTF8
+    async def _handed_over(self, client: aiosmtplib.SMTP, mail: EmailMessage) -> None:
         try:
-            await client.data(mail.as_bytes(policy=policy), timeout=COMMAND_SECONDS)
+            await client.data(mail.as_bytes(), timeout=COMMAND_SECONDS)
         except aiosmtplib.SMTPResponseException as refusal:
             raise DeliveryFailed("gateway_refused", permanent=_permanent(refusal)) from None
         except TimeoutError:
@@ -108,15 +109,14 @@ class Mail:
 
     def _written(self, message: Message, key: str) -> tuple[EmailMessage, str, str]:
         to = message.to.get_secret_value()
-        mail = EmailMessage(policy=SMTP_POLICY)
-        try:
-            # One address, not a list of them: whoever is not meant must not read it.
-            mail["To"] = Address(addr_spec=to)
-            origin = message.headers.get("From", self._sender)
-            mail["From"] = origin
-            mail["Subject"] = message.subject.get_secret_value()
-        except (ValueError, IndexError):
-            raise DeliveryFailed("address_refused", permanent=True) from None
+        # One address, not a list of them: whoever is not meant must not read it.
+        if not _ONE_ADDRESS.fullmatch(to):
+            raise DeliveryFailed("address_refused", permanent=True)
+        origin = message.headers.get("From", self._sender)
+        mail = EmailMessage(policy=SMTP_POLICY if to.isascii() else SMTPUTF8)
+        mail["To"] = to
+        mail["From"] = origin
+        mail["Subject"] = message.subject.get_secret_value()
         sender = parseaddr(origin)[1]
         mail["Date"] = format_datetime(datetime.now(UTC))
         mail["Message-ID"] = f"<{key}@{sender.rpartition('@')[2]}>"
