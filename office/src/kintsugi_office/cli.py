@@ -2,7 +2,7 @@
 
 import typer
 
-from kintsugi_office import country, doctor, resend, running, status, tokens, trace
+from kintsugi_office import country, dead_letters, doctor, held, resend, running, status, tokens, trace
 
 app = typer.Typer(
     help="One country office on one machine. The people in it are fictional: never enter real personal data here.",
@@ -14,5 +14,5 @@ app = typer.Typer(
 # One line per part: `register` adds commands, an `app` becomes a group of commands.
 for register in (running.register, status.register, doctor.register, tokens.register, trace.register, resend.register):
     register(app)
-for group in (country.app,):
+for group in (country.app, held.app, dead_letters.app):
     app.add_typer(group)

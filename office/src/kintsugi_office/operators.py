@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,11 +14,13 @@ import typer
 from rich.console import Console
 
 from kintsugi_office import state, tokens
+from kintsugi_office.progress import say
 from kintsugi_office.project import Layout
 
 Staff = Annotated[
     str, typer.Option("--staff", envvar="KINTSUGI_STAFF", help="Your opaque staff id: it is written to the audit.")
 ]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 Service = Annotated[str | None, typer.Option("--service", help="Only this service.")]
 DEFAULT_STAFF = "console"
 
@@ -132,6 +135,17 @@ def paper() -> Console:
     """Where a command prints its answer: 80 columns without a terminal, no colour under NO_COLOR."""
     console = Console(highlight=False, markup=False, no_color="NO_COLOR" in os.environ)
     return console if console.is_terminal else Console(highlight=False, markup=False, width=80, no_color=True)
+
+
+def confirm(question: str, yes: bool) -> None:
+    """Asks before something that cannot be taken back, or that touches many. Raises CannotDo without a terminal."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise CannotDo(f"{question} Nobody is there to ask: add --yes.")
+    if not typer.confirm(question, err=True):
+        say("Nothing was changed.")
+        raise typer.Exit(1)
 
 
 def since(moment: str | None, now: datetime) -> str:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from kintsugi_office.operators import length
+from kintsugi_office.operators import length, paper
 from kintsugi_office.story import Node, Owed, Standing, Story, Taken
 
 _TREE_WIDTH = 38
+_TONES = {"heading": "bold", "faint": "dim", "trouble": "red"}
 _QUIET = ("applied", "ignored", "duplicate")
 
 CAUSES: dict[str, tuple[str, str]] = {
@@ -46,6 +47,13 @@ class Line:
 
     text: str
     tone: str = "plain"
+
+
+def show(lines: list[Line]) -> None:
+    """Prints lines for a person; what is longer than the terminal wraps."""
+    console = paper()
+    for line in lines:
+        console.print(line.text, style=_TONES.get(line.tone), soft_wrap=True)
 
 
 def tell(story: Story, now: datetime) -> list[Line]:

@@ -8,14 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
-from kintsugi_office.operators import DEFAULT_STAFF, EXPECTED, CannotDo, Operators, ServiceSilent, operators, paper
+from kintsugi_office.operators import DEFAULT_STAFF, EXPECTED, CannotDo, Operators, ServiceSilent, operators
 from kintsugi_office.options import Data, Json, explained
 from kintsugi_office.project import Layout
 from kintsugi_office.story import Story, build
-from kintsugi_office.telling import Line, advice, as_json, event_json, node_line, tell, troubles
+from kintsugi_office.telling import Line, advice, as_json, event_json, node_line, show, tell, troubles
 
 LOOK_AGAIN_SECONDS = 0.5
-_TONES = {"heading": "bold", "faint": "dim", "trouble": "red"}
 
 
 def register(app: typer.Typer) -> None:
@@ -102,10 +101,3 @@ def _print_standing(service: str, said: dict[str, Any], programs: bool) -> None:
         return
     tone = "plain" if said["status"] == "ok" else "trouble"
     show([Line(f"{service} is now {said['status']}", tone), *(Line(f"  {why}", tone) for why in said["why"])])
-
-
-def show(lines: list[Line]) -> None:
-    """Prints lines for a person; what is longer than the terminal wraps."""
-    console = paper()
-    for line in lines:
-        console.print(line.text, style=_TONES.get(line.tone), soft_wrap=True)
