@@ -10,6 +10,10 @@ from kintsugi.agenda import Delivery, Message, Postpone, Refuse, Result, Send
 from kintsugi.contracts import events as e
 from kintsugi.contracts.base import Event
 from kintsugi.contracts.causes import Cause
+from kintsugi.contracts.events import ContactProfileChangedContact as Contact
+from kintsugi.contracts.events import StaffTaskKind as Kind
+from kintsugi.contracts.events import TaskReason as Reason
+from kintsugi.contracts.events import WithheldReason as Why
 from kintsugi.pack import Pack
 from kintsugi.sealing import ERASED
 from kintsugi.subject import Hold
@@ -44,9 +48,6 @@ from tests.unit.notify_examples import (
     window,
     withdrawn,
 )
-
-Kind, Reason, Why = e.StaffTaskKind, e.TaskReason, e.WithheldReason
-Contact = e.ContactProfileChangedContact
 
 
 def on_hold(given: Given[CaseFile]) -> Given[CaseFile]:

@@ -4,6 +4,9 @@ import pytest
 from kintsugi.agenda import Deadline
 from kintsugi.contracts import events as e
 from kintsugi.contracts.base import Event
+from kintsugi.contracts.events import Role
+from kintsugi.contracts.events import StaffTaskKind as Kind
+from kintsugi.contracts.events import TaskReason as Reason
 from kintsugi.testing import Given, Match
 from kintsugi_notify.domain import LADDER
 from kintsugi_notify.handlers.tasks import AcknowledgeTask
@@ -36,7 +39,6 @@ from tests.unit.notify_examples import (
     withheld,
 )
 
-Kind, Reason, Role = e.StaffTaskKind, e.TaskReason, e.Role
 A_TASK_LATER = PACK.due("staff_task", NOW)
 
 

@@ -1,0 +1,26 @@
+"""What notify takes is what the topic files say it reads."""
+
+from pathlib import Path
+
+import pytest
+from kintsugi.contracts.registry import topic_files
+from kintsugi.service import EVERY
+from kintsugi_notify.handlers import service
+
+TOPICS = topic_files(Path(__file__).parents[2] / "contracts")
+
+
+@pytest.mark.parametrize("source", ["intake", "assessment", "referral"])
+def test_notify_takes_exactly_the_events_it_is_listed_for(source: str) -> None:
+    taken = {event for event in (*service.events, *service.evolve.registry) if event is not object}
+    short = {
+        event.type.removeprefix("kintsugi.").removesuffix(".v1")
+        for event in taken
+        if getattr(event, "service", None) in (source, EVERY)
+    }
+    assert short == set(TOPICS[source].consumers["notify"])
+
+
+def test_notify_opens_only_what_it_holds_keys_for() -> None:
+    opened = {purpose for preparation in service.preparations.values() for purpose in preparation.reads}
+    assert opened <= set(TOPICS["notify"].purposes)
