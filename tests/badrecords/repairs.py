@@ -48,6 +48,20 @@ def unreadable_withdrawal(case: Case) -> Story:
 
 
 @_repair
+def readable_withdrawal(case: Case) -> Story:
+    """A withdrawal that says it follows an event of referral's own that referral has never emitted."""
+    odd = case.withdrawal(3).named("ce_seen", b"referral:99")
+    return Story(case, [case.opening(), case.consent()], [odd], [])
+
+
+@_repair
+def withdrawal_under_another_content_type(case: Case) -> Story:
+    """A withdrawal whose body is good and whose header is not."""
+    odd = case.withdrawal(3).named("content-type", b"application/avro")
+    return Story(case, [case.opening(), case.consent()], [odd], [])
+
+
+@_repair
 def gap_to_be_released(case: Case) -> Story:
     """A gap whose missing event is known to be lost."""
     return Story(case, [case.opening()], [], [case.consent(3, NEXT)])
