@@ -22,6 +22,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
+from kintsugi.failpoints import reach
 from kintsugi.sealing import ERASED, DataKey, Erased
 
 KeyName = tuple[str, str]
@@ -226,6 +227,7 @@ class Keyring:
         try:
             async with self._engine.begin() as connection:
                 won = {(row.subject, row.purpose) for row in await connection.execute(_CREATE, rows)}
+            reach("keyring.created")
             keys: Found = {name: DataKey(*made[name]) for name in won}
             if lost := [name for name in names if name not in won]:
                 async with self._engine.connect() as connection:
