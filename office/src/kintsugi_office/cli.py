@@ -3,6 +3,7 @@
 import typer
 
 from kintsugi_office import country, dead_letters, doctor, held, resend, running, status, tokens, trace
+from kintsugi_office.demo import command as demo
 
 app = typer.Typer(
     help="One country office on one machine. The people in it are fictional: never enter real personal data here.",
@@ -12,7 +13,15 @@ app = typer.Typer(
 )
 
 # One line per part: `register` adds commands, an `app` becomes a group of commands.
-for register in (running.register, status.register, doctor.register, tokens.register, trace.register, resend.register):
+for register in (
+    demo.register,
+    running.register,
+    status.register,
+    doctor.register,
+    tokens.register,
+    trace.register,
+    resend.register,
+):
     register(app)
 for group in (country.app, held.app, dead_letters.app):
     app.add_typer(group)

@@ -20,6 +20,7 @@ from kintsugi_office.operators import (
     Staff,
     Yes,
     confirm,
+    log_of,
     operators,
     paper,
     since,
@@ -27,7 +28,7 @@ from kintsugi_office.operators import (
 from kintsugi_office.options import Data, Json, explained
 from kintsugi_office.project import Layout
 from kintsugi_office.story import build, short
-from kintsugi_office.telling import CAUSES, Line, advice_for, show, troubles
+from kintsugi_office.telling import CAUSES, Line, advice_for, briefly, show, troubles
 
 app = typer.Typer(name="held", help="See, release or give up what holds a case.", no_args_is_help=True)
 
@@ -140,7 +141,7 @@ def _print_list(found: Found, now: datetime) -> None:
             table.add_column(heading, no_wrap=True, justify="right" if heading == "behind" else "left")
         for each in group[:_LISTED]:
             at = f"{each.at} {short(each.type)}".strip()
-            table.add_row(each.subject[:18], since(each.since, now), at, str(each.behind))
+            table.add_row(briefly(each.subject), since(each.since, now), at, str(each.behind))
         console.print(table)
         if len(group) > _LISTED:
             console.print(f"  and {len(group) - _LISTED} more: kintsugi held list --json")
@@ -151,7 +152,7 @@ def _print_list(found: Found, now: datetime) -> None:
 async def _show(layout: Layout, refs: Sequence[str], cause: str | None, service: str | None, programs: bool) -> None:
     async with operators(layout, DEFAULT_STAFF) as services:
         found = await _chosen_of_any_status(services, refs, cause, service)
-        shown = [await _one(services, each) for each in found[:_LISTED]]
+        shown = [await _one(services, each, layout) for each in found[:_LISTED]]
     if programs:
         typer.echo(json.dumps([each for each, _ in shown], indent=1))
         return
@@ -173,7 +174,7 @@ async def _chosen_of_any_status(
             raise not_held from None
 
 
-async def _one(services: Operators, held: Held) -> tuple[dict[str, Any], list[Line]]:
+async def _one(services: Operators, held: Held, layout: Layout) -> tuple[dict[str, Any], list[Line]]:
     told = await services.everywhere(f"subjects/{held.subject}", list(services.urls))
     known = {name: said for name, said in told.items() if isinstance(said, dict)}
     story = build(held.subject, known)
@@ -183,11 +184,20 @@ async def _one(services: Operators, held: Held) -> tuple[dict[str, Any], list[Li
     tried = holds.history(here)
     following = advice_for(standing, held.subject)
     if standing.cause and not standing.missing:
-        following = [f"kintsugi held release {held.subject} --service {held.service}   (after the mend)"]
-    as_json = vars(held) | {"detail": standing.detail, "behind": behind, "history": tried, "next": following}
+        following = [f"kintsugi held release {briefly(held.subject)} --service {held.service}   (after the mend)"]
+    failed = holds.last_failure(log_of(layout, held.service), held.subject)
+    as_json = vars(held) | {
+        "detail": standing.detail,
+        "failed_at": failed,
+        "behind": behind,
+        "history": tried,
+        "next": following,
+    }
     now = datetime.now(UTC)
     lines = [Line(f"{held.subject} in {held.service}, {held.status} for {since(held.since, now)}", "heading")]
     lines += [Line(f"  {text}", "trouble") for text in troubles(standing)]
+    if failed:
+        lines.append(Line(f"  it failed at {failed}", "trouble"))
     lines.append(Line(f"  to mend it: {CAUSES.get(held.cause, CAUSES['unknown'])[1]}"))
     if behind:
         lines.append(Line("  behind it, in the order of their arrival"))
@@ -288,7 +298,7 @@ def _print_summary(ended: Sequence[holds.Released], again: Sequence[holds.Releas
         text = f"{len(ended) - len(again)} released, {len(again)} held again, {left} not tried. "
         text += "What is held again kept its place and its bytes."
         show([Line(text, "trouble")])
-        show([Line(f"Next: kintsugi held show {first.subject} --service {first.service}", "heading")])
+        show([Line(f"Next: kintsugi held show {briefly(first.subject)} --service {first.service}", "heading")])
     elif meant > 1:
         show([Line(f"{len(ended)} released, none held again.", "heading")])
 
@@ -307,9 +317,9 @@ async def _discard(
         typer.echo(json.dumps({"service": held.service, "discarded": what, **said}, indent=1))
         return
     show([Line(f"Gave up {what} ({reason.value}). {held.subject} in {held.service} is now {said['status']}.")])
-    following = f"kintsugi trace {held.subject}"
+    following = f"kintsugi trace {briefly(held.subject)}"
     if said["status"] == "blocked":
-        following = f"kintsugi held lift {held.subject} --service {held.service}   (a supervisor)"
+        following = f"kintsugi held lift {briefly(held.subject)} --service {held.service}   (a supervisor)"
     show([Line(f"Next: {following}", "heading")])
 
 
@@ -322,7 +332,7 @@ async def _lift(layout: Layout, ref: str, service: str | None, staff: str, yes: 
     if said is None:
         raise CannotDo(f"{held.service} has not heard of {held.subject}.")
     show([Line(f"Lifted. {held.subject} in {held.service} is now {said['status']}.")])
-    show([Line(f"Next: kintsugi trace {held.subject}", "heading")])
+    show([Line(f"Next: kintsugi trace {briefly(held.subject)}", "heading")])
 
 
 def _the_one(found: Sequence[Held]) -> Held:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 from kintsugi_office.operators import CannotDo, Operators, ServiceSilent
 
 _WITHOUT = re.compile(r"([a-z][a-z_]{0,30}):([1-9]\d{0,15})")
+_LOG_BYTES = 4_000_000
 _RATE = re.compile(r"(\d{1,4}(?:\.\d{1,3})?)(?:/s)?")
 
 
@@ -163,3 +166,21 @@ def rate_of(text: str) -> float:
 def history(told: dict[str, Any]) -> list[dict[str, Any]]:
     """The service's own events about inputs of this case: held, released, discarded, in their order."""
     return [each for each in told.get("own", []) if each["type"].startswith("kintsugi.input.")]
+
+
+def last_failure(log: Path, subject: str) -> str | None:
+    """Where the service's code last failed on this case, as its log says: ``answering.py:41``. None if it does not."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(log.stat().st_size - _LOG_BYTES, 0))
+            lines = file.read().splitlines()
+    except OSError:
+        return None
+    for line in reversed(lines):
+        if subject.encode() in line and b"handler_raised" in line:
+            try:
+                said = json.loads(line)
+            except ValueError:
+                continue
+            return str(said["location"]) if said.get("location") else None
+    return None

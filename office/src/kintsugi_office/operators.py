@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Annotated, Any
 
 import httpx
@@ -125,6 +126,14 @@ async def operators(data: Layout, staff: str, role: str = "operator", seconds: f
     headers = {"Authorization": f"Bearer {token}"}
     async with httpx.AsyncClient(timeout=seconds, trust_env=False, headers=headers) as client:
         yield Operators(client, current.services)
+
+
+def log_of(data: Layout, service: str) -> Path:
+    """The log of the process that runs this service. Raises OfficeNotRunning."""
+    for name, process in state.running(data.state).processes.items():
+        if service in process.ports:
+            return data.logs / f"{name}.log"
+    return data.logs / f"{service}.log"
 
 
 EXPECTED = (CannotDo, state.OfficeNotRunning, tokens.NoSigningKey)

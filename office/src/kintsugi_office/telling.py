@@ -11,6 +11,7 @@ from kintsugi_office.operators import length, paper
 from kintsugi_office.story import Node, Owed, Standing, Story, Taken
 
 _TREE_WIDTH = 38
+_BRIEF = len("case/01234567")
 _TONES = {"heading": "bold", "faint": "dim", "trouble": "red"}
 _QUIET = ("applied", "ignored", "duplicate")
 
@@ -22,17 +23,17 @@ CAUSES: dict[str, tuple[str, str]] = {
     "source_mismatch": ("the record names another source than its topic's", "mend the producer"),
     "key_mismatch": ("the record's key is not its case", "mend the producer"),
     "sequence_reused": ("another event already came under this number", "find out which of the two is true"),
-    "header_unreadable": ("a header cannot be read", "mend the producer, then discard"),
-    "content_type": ("the content type is not JSON", "mend the producer, then discard"),
-    "oversize": ("the event is larger than the contract allows", "mend the producer, then discard"),
-    "unreadable_body": ("the body is not one JSON object", "mend the producer, then discard"),
-    "contract_violation": ("the body breaks its contract", "mend the producer, then discard"),
-    "unknown_major": ("this release does not know that major version", "upgrade this service, then release"),
-    "unknown_schema": ("this release does not know that schema", "upgrade this service, then release"),
-    "handler_raised": ("the service's code failed on it", "deploy a mended release, then release"),
-    "agenda_stuck": ("it was handled and is still owed: a defect", "deploy a mended release, then release"),
-    "depth_exceeded": ("the chain of causes is too long: a loop", "deploy a mended release, then release"),
-    "database_refused": ("the database refuses this data", "deploy a mended release, then release"),
+    "header_unreadable": ("a header cannot be read", "mend the producer, then discard the event"),
+    "content_type": ("the content type is not JSON", "mend the producer, then discard the event"),
+    "oversize": ("the event is larger than the contract allows", "mend the producer, then discard the event"),
+    "unreadable_body": ("the body is not one JSON object", "mend the producer, then discard the event"),
+    "contract_violation": ("the body breaks its contract", "mend the producer, then discard the event"),
+    "unknown_major": ("this release does not know that major version", "upgrade this service, then release the case"),
+    "unknown_schema": ("this release does not know that schema", "upgrade this service, then release the case"),
+    "handler_raised": ("the service's code failed on it", "deploy a mended version, then release the case"),
+    "agenda_stuck": ("it was handled and is still owed: a defect", "deploy a mended version, then release the case"),
+    "depth_exceeded": ("the chain of causes is too long: a loop", "deploy a mended version, then release the case"),
+    "database_refused": ("the database refuses this data", "deploy a mended version, then release the case"),
     "gap": ("the event before it never came", "have its source send it again"),
     "cause_missing": ("an event that it follows from never came", "have its source send it again"),
     "lost_state": ("this database is older than its own topic", "recover this service"),
@@ -73,16 +74,16 @@ def _tree(story: Story) -> Iterator[Line]:
         if root.business_at.astimezone(UTC).date() != day:
             day = root.business_at.astimezone(UTC).date()
             yield Line(f"{day:%a %d %b %Y}", "faint")
-        for prefix, node in _guided(root, "", ""):
+        for prefix, below, node in _guided(root, "", ""):
             yield node_line(node, prefix)
             for taken in node.taken:
                 if taken.status not in _QUIET:
-                    yield Line(f"{'':<9}{' ' * len(prefix)}! {_effect(taken)}", "trouble")
+                    yield Line(f"{'':<9}{below}! {_effect(taken)}", "trouble")
 
 
-def _guided(node: Node, here: str, below: str) -> Iterator[tuple[str, Node]]:
-    """The node and its descendants, each with the guide that leads to it."""
-    yield here, node
+def _guided(node: Node, here: str, below: str) -> Iterator[tuple[str, str, Node]]:
+    """The node and its descendants, each with the guide that leads to it and the guide of what stands below it."""
+    yield here, below + ("│ " if node.children else "  "), node
     for place, child in enumerate(node.children):
         last = place == len(node.children) - 1
         yield from _guided(child, below + ("└ " if last else "├ "), below + ("  " if last else "│ "))
@@ -161,7 +162,7 @@ def _shortened(name: str, width: int) -> str:
 
 def advice(story: Story) -> list[str]:
     """The next commands, most urgent first: one per service in which the case stands still, else how to go on."""
-    ref = story.subject
+    ref = briefly(story.subject)
     found: list[str] = []
     for each in story.stands_still:
         found += advice_for(each, ref)
@@ -170,8 +171,13 @@ def advice(story: Story) -> list[str]:
     if story.silent:
         found.append("kintsugi doctor")
     if not found:
-        found.append(f"kintsugi trace {ref[:13]} --follow" if story.owed else "none; this case needs no operator")
+        found.append(f"kintsugi trace {ref} --follow" if story.owed else "none; this case needs no operator")
     return list(dict.fromkeys(found))
+
+
+def briefly(subject: str) -> str:
+    """The beginning of a subject that commands take for it; where several begin so, they say which."""
+    return subject[:_BRIEF]
 
 
 def advice_for(standing: Standing, ref: str) -> list[str]:
@@ -188,7 +194,7 @@ def advice_for(standing: Standing, ref: str) -> list[str]:
         return [f"kintsugi resend {missing.source} --since 2h"]
     if standing.cause:
         return [f"kintsugi held show {ref} --service {service}"]
-    return [f"kintsugi trace {ref} --follow   (waiting ends by itself, or becomes a hold within a minute)"]
+    return [f"kintsugi trace {ref} --follow   (it ends by itself, or becomes a hold)"]
 
 
 def as_json(story: Story) -> dict[str, Any]:
