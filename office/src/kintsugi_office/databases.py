@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from kintsugi_office import services
-from kintsugi_office.embedded import EmbeddedPostgres
+from kintsugi_office.roles import PostgresRoles
 from kintsugi_office.services import InstalledService
 
 # The one service that may erase a survivor's keys: the survivor's record is its to end.
@@ -30,7 +30,7 @@ def name_of(country: str, service: str) -> str:
     return f"kintsugi_{country}_{service}"
 
 
-def urls(server: EmbeddedPostgres, country: str, names: Iterable[str]) -> Databases:
+def urls(server: PostgresRoles, country: str, names: Iterable[str]) -> Databases:
     """The URLs of databases that :func:`ensure` made."""
     listed = list(names)
     keyring = name_of(country, "keyring")
@@ -41,7 +41,7 @@ def urls(server: EmbeddedPostgres, country: str, names: Iterable[str]) -> Databa
     )
 
 
-async def ensure(server: EmbeddedPostgres, country: str, purposes: Mapping[str, Iterable[str]]) -> Databases:
+async def ensure(server: PostgresRoles, country: str, purposes: Mapping[str, Iterable[str]]) -> Databases:
     """Make roles, databases and the keyring for these services and the purposes each may open; safe to run again."""
     for name in ["keyring", *purposes]:
         role = name_of(country, name)

@@ -51,12 +51,12 @@ async def serve(folder: Path, port: int, *, host: str = "127.0.0.1") -> asyncio.
     )
 
 
-async def _run(folder: Path, port: int) -> None:
+async def _run(folder: Path, port: int, host: str) -> None:
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
-    server = await serve(folder, port)
-    print(f"Keeping mail for 127.0.0.1:{port} in {folder}", flush=True)
+    server = await serve(folder, port, host=host)
+    print(f"Keeping mail for {host}:{port} in {folder}", flush=True)
     await stop.wait()
     server.close()
 
@@ -65,5 +65,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--host", default="127.0.0.1", help="where to listen; it asks nobody for a password")
     chosen = parser.parse_args()
-    asyncio.run(_run(chosen.folder, chosen.port))
+    asyncio.run(_run(chosen.folder, chosen.port, chosen.host))

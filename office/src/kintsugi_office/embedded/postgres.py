@@ -2,7 +2,6 @@
 
 import asyncio
 import importlib.util
-import json
 import os
 import secrets
 import signal
@@ -12,11 +11,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import asyncpg
-
 from kintsugi_office.embedded import places, servers
+from kintsugi_office.roles import SUPERUSER, PostgresRoles
 
-SUPERUSER = "postgres"
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
@@ -29,7 +26,7 @@ _SETTINGS = {
 }
 
 
-class EmbeddedPostgres:
+class EmbeddedPostgres(PostgresRoles):
     """One PostgreSQL server whose data, log and passwords live in ``folder``.
 
     The data survives ``stop`` and ``kill``; the port is kept as long as nobody else takes it. Passwords are made at
@@ -37,9 +34,8 @@ class EmbeddedPostgres:
     """
 
     def __init__(self, folder: Path, *, settings: dict[str, str] | None = None) -> None:
-        self.folder = folder.absolute()
+        super().__init__(folder)
         self.log = self.folder / "postgres.log"
-        self.port = 0
         self._settings = _SETTINGS | (settings or {})
         self._process: subprocess.Popen[bytes] | None = None
         self._account = places.server_account()
@@ -117,46 +113,8 @@ class EmbeddedPostgres:
     ) -> None:
         await self.stop()
 
-    def url(self, database: str = "postgres", role: str = SUPERUSER, *, driver: str = "postgresql+asyncpg") -> str:
-        """The connection URL of a role, password included. ``driver="postgresql"`` gives one for asyncpg and psql."""
-        return f"{driver}://{role}:{self.password(role)}@127.0.0.1:{self.port}/{database}"
-
-    def password(self, role: str) -> str:
-        """The password of a role made here. Raises KeyError for a role this office did not make."""
-        return self._passwords()[role]
-
-    async def create_role(self, role: str, *, password: str | None = None) -> None:
-        """Make a login role without further rights; a role that exists keeps its password."""
-        known = self._passwords()
-        if role not in known:
-            self._write_passwords(known | {role: password or secrets.token_urlsafe(24)})
-        async with _Connection(self.url(driver="postgresql")) as connection:
-            exists = await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", role)
-            verb = "ALTER" if exists else "CREATE"
-            await connection.execute(f"{verb} ROLE {_quoted(role)} LOGIN PASSWORD '{self.password(role)}'")
-
-    async def create_database(self, database: str, *, owner: str = SUPERUSER, template: str | None = None) -> None:
-        """Make a database that only its owner may enter; one that exists is left as it is."""
-        async with _Connection(self.url(driver="postgresql")) as connection:
-            if await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", database):
-                return
-            source = f" TEMPLATE {_quoted(template)}" if template else ""
-            await connection.execute(f"CREATE DATABASE {_quoted(database)} OWNER {_quoted(owner)}{source}")
-            await connection.execute(f"REVOKE CONNECT, TEMPORARY ON DATABASE {_quoted(database)} FROM PUBLIC")
-
-    async def admit(self, database: str, role: str) -> None:
-        """Let a role connect to a database it does not own; what it may do there is granted inside."""
-        async with _Connection(self.url(driver="postgresql")) as connection:
-            await connection.execute(f"GRANT CONNECT ON DATABASE {_quoted(database)} TO {_quoted(role)}")
-
-    async def drop_database(self, database: str) -> None:
-        """Drop a database, cutting off whoever is in it."""
-        async with _Connection(self.url(driver="postgresql")) as connection:
-            await connection.execute(f"DROP DATABASE IF EXISTS {_quoted(database)} WITH (FORCE)")
-
     def _make_cluster(self) -> None:
-        if SUPERUSER not in self._passwords():
-            self._write_passwords({SUPERUSER: secrets.token_urlsafe(24)})
+        self.keep_password(SUPERUSER)
         secret = self._data.parent / f"initdb-{secrets.token_hex(4)}"
         secret.touch(mode=0o600)
         try:
@@ -210,19 +168,6 @@ class EmbeddedPostgres:
             return False
         return len(lines) >= 8 and lines[7].strip() == "ready" and lines[0].strip() == str(self.pid)
 
-    def _passwords(self) -> dict[str, str]:
-        try:
-            known: dict[str, str] = json.loads((self.folder / "passwords.json").read_text())
-        except FileNotFoundError:
-            return {}
-        return known
-
-    def _write_passwords(self, passwords: dict[str, str]) -> None:
-        draft = self.folder / "passwords.json.new"
-        draft.touch(mode=0o600)
-        draft.write_text(json.dumps(passwords, indent=1))
-        draft.replace(self.folder / "passwords.json")
-
 
 def binaries() -> Path:
     """The folder of PostgreSQL's programs (postgres, initdb, pg_dump, psql), reachable for the server's account."""
@@ -248,19 +193,3 @@ def _is_postgres(pid: int) -> bool:
 def _environment() -> dict[str, str]:
     kept = {name: os.environ[name] for name in ("PATH", "TZ", "TMPDIR") if name in os.environ}
     return kept | {"LC_ALL": "C"}
-
-
-def _quoted(identifier: str) -> str:
-    return '"' + identifier.replace('"', '""') + '"'
-
-
-class _Connection:
-    def __init__(self, url: str) -> None:
-        self._url = url
-
-    async def __aenter__(self) -> "asyncpg.Connection":
-        self._connection = await asyncpg.connect(self._url)
-        return self._connection
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._connection.close()

@@ -1,0 +1,65 @@
+"""Picks what the images need out of requirements.lock: ``python infra/container/lock.py`` writes the three lists here.
+
+Nothing is resolved anew and nothing is fetched: the entries are those of requirements.lock, hashes included, and who
+needs whom is read from the packages installed beside it. Run it after ``make lock`` and ``make setup``.
+"""
+
+import re
+import sys
+from importlib.metadata import distribution
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+HERE = Path(__file__).parent
+PROJECT = HERE.parents[1]
+# What each image is made for. The office is installed without its dependencies: no embedded server goes into an image.
+SERVICE = ("kintsugi-assessment", "kintsugi-intake", "kintsugi-notify", "kintsugi-referral")
+JOBS = (*SERVICE, "aiosmtpd", "typer")
+BUILD = ("hatchling",)
+# Both architectures the images are built for; what only another system needs is left out.
+LINUX = [
+    {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix", "platform_machine": machine}
+    for machine in ("x86_64", "aarch64")
+]
+
+
+def entries(lock: str) -> dict[str, str]:
+    """The entries of a lock by canonical name, each with its hashes."""
+    found = re.findall(r"^(\S+)==.*(?:\n {4}\S.*)*\n", lock, re.MULTILINE)
+    texts = re.findall(r"^\S+==.*(?:\n {4}\S.*)*\n", lock, re.MULTILINE)
+    return {canonicalize_name(name): text for name, text in zip(found, texts, strict=True)}
+
+
+def needed(roots: tuple[str, ...]) -> set[str]:
+    """Every package these need on Linux, themselves included, extras followed."""
+    todo = [Requirement(root) for root in roots]
+    seen: set[tuple[str, frozenset[str]]] = set()
+    while todo:
+        wanted = todo.pop()
+        key = (canonicalize_name(wanted.name), frozenset(wanted.extras))
+        if key in seen:
+            continue
+        seen.add(key)
+        for line in distribution(wanted.name).requires or ():
+            follows = Requirement(line)
+            places = [{**place, "extra": extra} for place in LINUX for extra in ("", *wanted.extras)]
+            if follows.marker is None or any(follows.marker.evaluate(place) for place in places):
+                todo.append(follows)
+    return {name for name, _ in seen if not name.startswith("kintsugi-")}
+
+
+def written() -> dict[str, str]:
+    """The content of each list, by file name."""
+    locked = entries((PROJECT / "requirements.lock").read_text(encoding="utf-8"))
+    service = needed(SERVICE)
+    lists = {"service.lock": service, "jobs.lock": needed(JOBS) - service, "build.lock": needed(BUILD)}
+    head = "# Picked from requirements.lock by infra/container/lock.py; not edited by hand.\n"
+    return {name: head + "".join(locked[package] for package in sorted(names)) for name, names in lists.items()}
+
+
+if __name__ == "__main__":
+    for name, text in written().items():
+        (HERE / name).write_text(text, encoding="utf-8")
+        sys.stdout.write(f"{name}: {text.count('==')} packages\n")

@@ -1,0 +1,173 @@
+"""The one-shot jobs of an office whose PostgreSQL and Kafka run elsewhere: ``python -m kintsugi_office.jobs``.
+
+In containers they run in this order: ``secrets``, then ``migrate`` and ``topics``, then the services. Each may be run
+again at any time. They use the functions the embedded office uses, so that both prepare the same thing.
+"""
+
+import asyncio
+import shlex
+import time
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import asyncpg
+import typer
+from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError
+from kintsugi.auth import generate_keypair
+from kintsugi.keyring_admin import KeyringSetupError
+from kintsugi.secrets import make_key_file
+
+from kintsugi_office import databases, services, tokens, topics
+from kintsugi_office.options import Data, explained
+from kintsugi_office.progress import say
+from kintsugi_office.project import Layout, ProjectNotFound, project_folder
+from kintsugi_office.roles import SUPERUSER, PostgresRoles
+from kintsugi_office.topics import TopicRefused
+
+T = TypeVar("T")
+
+app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+Country = Annotated[str, typer.Option(envvar="KINTSUGI_COUNTRY", help="The country of the office.")]
+Server = Annotated[str, typer.Option(envvar="KINTSUGI_POSTGRES", help="host:port of PostgreSQL.")]
+
+SEEN_AS = Path("/run/kintsugi")
+WAIT_SECONDS = 60.0
+_AWAY = (
+    OSError,
+    asyncpg.CannotConnectNowError,
+    KafkaConnectionError,
+    KafkaTimeoutError,
+    NodeNotReadyError,
+)
+
+
+class ServerAway(RuntimeError):
+    """PostgreSQL or Kafka did not answer in time."""
+
+
+@app.command("secrets")
+@explained(ProjectNotFound, TopicRefused, services.NotInstalled)
+def make_secrets(
+    into: Annotated[Path, typer.Option(help="Where to put one folder of settings and keys per service.")],
+    seen_as: Annotated[Path, typer.Option(help="Where a service's container sees its own folder.")] = SEEN_AS,
+    server: Server = "postgres:5432",
+    country: Country = "xa",
+    data: Data = None,
+) -> None:
+    """Make the office's keys and passwords, and hand each service its own and no other's.
+
+    ``INTO/<service>`` gets ``settings.env`` and key files; ``INTO/postgres/password`` is the superuser's. What is
+    there already is kept: a lost key is lost data.
+    """
+    layout = Layout.at(data)
+    layout.make()
+    layout.postgres.mkdir(mode=0o700, exist_ok=True)
+    roles = _roles(layout, server)
+    purposes = _purposes(country)
+    generate_keypair(layout.secrets)
+    make_key_file(layout.link_key)
+    for purpose in {each for held in purposes.values() for each in held}:
+        make_key_file(layout.kek(purpose))
+    _write(into / SUPERUSER / "password", roles.keep_password(SUPERUSER))
+    for name in ["keyring", *purposes]:
+        roles.keep_password(databases.name_of(country, name))
+    reachable = databases.urls(roles, country, purposes)
+    for name, held in purposes.items():
+        folder = into / name
+        keys = {"JWT_PUBLIC_KEY": layout.jwt_public_key}
+        keys |= {f"KEK_{purpose.upper()}": layout.kek(purpose) for purpose in held}
+        if name == "referral":
+            keys |= {"LINK_KEY": layout.link_key}
+        for path in keys.values():
+            _write(folder / path.name, path.read_text(encoding="utf-8"))
+        settings = {"DATABASE_URL": reachable.own[name], "KEYRING_URL": reachable.keyring[name]}
+        settings |= {key: str(seen_as / path.name) for key, path in keys.items()}
+        lines = [f"KINTSUGI_{key}={shlex.quote(value)}\n" for key, value in settings.items()]
+        _write(folder / "settings.env", "".join(lines))
+    say(f"Keys and passwords are in {layout.data}, each service's own in {into}.")
+
+
+@app.command()
+@explained(ProjectNotFound, TopicRefused, ServerAway, KeyringSetupError, services.NotInstalled)
+def migrate(server: Server = "postgres:5432", country: Country = "xa", data: Data = None) -> None:
+    """Make the databases, their roles and the keyring, and bring them to the revision of this release."""
+    roles = _roles(Layout.at(data), server)
+    purposes = _purposes(country)
+
+    async def work() -> None:
+        ready = await _answered("PostgreSQL", server, lambda: databases.ensure(roles, country, purposes))
+        for service in services.installed():
+            await databases.migrate(ready.own[service.name], service)
+
+    asyncio.run(work())
+    say(f"The databases of {', '.join(purposes)} and the keyring are ready.")
+
+
+@app.command("topics")
+@explained(ProjectNotFound, TopicRefused, ServerAway)
+def make_topics(
+    bootstrap: Annotated[str, typer.Option(envvar="KINTSUGI_BOOTSTRAP", help="host:port of Kafka.")] = "kafka:9092",
+    replication: Annotated[int, typer.Option(min=1, envvar="KINTSUGI_REPLICATION_FACTOR")] = 1,
+    country: Country = "xa",
+) -> None:
+    """Make the topics of the country as ``contracts/topics/`` describes them."""
+    plans = topics.planned(project_folder() / "contracts", country)
+    made = asyncio.run(_answered("Kafka", bootstrap, lambda: topics.ensure(bootstrap, plans, replication=replication)))
+    say(f"Made {', '.join(made)}." if made else "Every topic is there.")
+
+
+@app.command()
+@explained(tokens.NoSigningKey)
+def token(
+    role: Annotated[tokens.Role, typer.Option(help="What the bearer may do.")],
+    subject: Annotated[str, typer.Option(help="An opaque staff id.")] = "staff-1",
+    hours: Annotated[float, typer.Option(min=0.01, max=24)] = 8,
+    country: Country = "xa",
+    data: Data = None,
+) -> None:
+    """Print a staff token signed with the office's key."""
+    layout = Layout.at(data)
+    typer.echo(tokens.issue(layout, role.value, subject=subject, valid=timedelta(hours=hours), country=country))
+
+
+def _roles(layout: Layout, server: str) -> PostgresRoles:
+    host, _, port = server.rpartition(":")
+    if not host or not port.isdigit():
+        raise typer.BadParameter(f"{server!r} is not host:port, such as postgres:5432", param_hint="--server")
+    return PostgresRoles(layout.postgres, host=host, port=int(port))
+
+
+def _purposes(country: str) -> dict[str, tuple[str, ...]]:
+    """The sealed purposes of each installed service, from its topic file."""
+    held = {plan.service: plan.purposes for plan in topics.planned(project_folder() / "contracts", country)}
+    return {service.name: held.get(service.name, ()) for service in services.installed()}
+
+
+def _write(path: Path, content: str) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.new")
+    draft.touch(mode=0o600)
+    draft.write_text(content, encoding="utf-8")
+    draft.replace(path)
+
+
+async def _answered(what: str, where: str, work: Callable[[], Awaitable[T]]) -> T:
+    """The result of work, tried again while the server is away. Raises ServerAway after a minute."""
+    until = time.monotonic() + WAIT_SECONDS
+    while True:
+        try:
+            return await work()
+        except _AWAY as error:
+            if time.monotonic() > until:
+                raise ServerAway(
+                    f"{what} at {where} did not answer within {WAIT_SECONDS:.0f} s ({type(error).__name__}). "
+                    "Is it started, and is the address right?"
+                ) from error
+            await asyncio.sleep(1)
+
+
+if __name__ == "__main__":
+    app()
