@@ -18,6 +18,7 @@ from kintsugi.envelope import decode
 from kintsugi.partitioning import PARTITIONS
 from kintsugi.shell.core import Core, LostState
 from kintsugi.shell.faults import Fault, classify
+from kintsugi.store.running import RecoveryRuns, share
 from kintsugi.tables import version_problem
 
 log = structlog.get_logger("kintsugi.runtime")
@@ -36,7 +37,7 @@ class CannotStart(Exception):
 
 def engine_of(url: str, name: str, *, size: int = 10) -> AsyncEngine:
     """An engine whose transactions cannot outlive a stopped process: the server ends them after ten seconds."""
-    return create_async_engine(
+    engine = create_async_engine(
         url,
         isolation_level="READ COMMITTED",
         pool_size=size,
@@ -56,6 +57,8 @@ def engine_of(url: str, name: str, *, size: int = 10) -> AsyncEngine:
             },
         },
     )
+    share(engine)
+    return engine
 
 
 async def ready(engine: AsyncEngine, versions: Path, name: str, fold_version: int, beat: Callable[[], None]) -> bytes:
@@ -70,6 +73,8 @@ async def ready(engine: AsyncEngine, versions: Path, name: str, fold_version: in
             return await _checked(engine, versions, name, fold_version)
         except CannotStart:
             raise
+        except RecoveryRuns as error:
+            raise CannotStart(f"service '{name}': {error}") from error
         except Exception as error:
             if classify(error) is Fault.defect:
                 raise

@@ -1,0 +1,34 @@
+"""The lock that says that a service runs: shared by each of its connections, taken alone by a recovery.
+
+It belongs to the connection, so it ends with the process however that ends, and a connection that is made anew takes
+it anew. It asks for direct connections: a pooler in transaction mode would lose it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+RUNNING_LOCK = 7_204_611_003
+_SHARE = f"SELECT pg_try_advisory_lock_shared({RUNNING_LOCK})"
+
+
+class RecoveryRuns(Exception):
+    """A recovery has the database to itself."""
+
+
+def share(engine: AsyncEngine) -> None:
+    """Makes every connection of this engine take the lock. One that cannot raises RecoveryRuns."""
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def taken(connection: Any, _record: Any) -> None:
+        async def take(driver: Any) -> bool:
+            if await driver.fetchval(_SHARE):
+                return True
+            await driver.close()
+            return False
+
+        if not connection.run_async(take):
+            raise RecoveryRuns("a recovery of this service runs: wait for its end, then start the service again")
