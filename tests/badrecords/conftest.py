@@ -20,7 +20,7 @@ from tests.badrecords.run import Account, Aftermath, Put, Stand
 from tests.infrastructure import Infrastructure
 
 GOOD_CASES = 120
-REST_SECONDS = 40.0
+REST_SECONDS = 60.0
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -107,7 +107,7 @@ async def running(servers: Infrastructure, folder: Path) -> AsyncIterator[Office
 
 
 async def _ready(office: Office, output: Path) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             assert office.alive, f"referral ended at its start; the last line of {output} says why"
             with contextlib.suppress(httpx.TransportError):

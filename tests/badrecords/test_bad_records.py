@@ -15,6 +15,8 @@ from tests.badrecords.run import Aftermath
 TABLE: list[dict[str, Any]] = yaml.safe_load((Path(__file__).parent / "expected.yaml").read_text(encoding="utf-8"))
 ROWS = [pytest.param(row, id=f"{row['input']}: {row['record']}") for row in TABLE]
 KEPT = {"waiting", "held", "dead"}
+# A busy machine starts servers slowly.
+pytestmark = pytest.mark.timeout(240)
 
 
 def test_the_table_covers_every_kind_of_bad_record_and_every_record_that_is_made() -> None:

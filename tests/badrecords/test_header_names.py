@@ -1,0 +1,65 @@
+"""A header whose *name* is not text. The contract forbids it, the broker takes it, and the client cannot read it."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
+
+from tests.badrecords.office import running
+from tests.badrecords.producing import producing
+from tests.badrecords.records import Case, Draft, Story, good_story
+from tests.infrastructure import Infrastructure
+
+# A busy machine starts servers slowly.
+pytestmark = pytest.mark.timeout(240)
+
+
+class _RawName(str):
+    """A header name that is written as bytes which are no UTF-8."""
+
+    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
+        return b"\xff\xfe"
+
+
+@pytest.mark.xfail(
+    strict=True,
+    raises=AssertionError,
+    reason="aiokafka refuses the whole fetch, for ever: the partition stands still and nothing says so",
+)
+async def test_cases_behind_a_header_name_that_is_not_text_still_take_effect(
+    infrastructure: Infrastructure, tmp_path: Path
+) -> None:
+    async with running(infrastructure, tmp_path) as office, producing(office.bootstrap, office.country) as to:
+        odd = good_story(Case(office.country))
+        await _put_unreadable_name(office.bootstrap, office.country, odd.odd[0])
+        behind = _story_on(odd.case.partition, office.country)
+        await to.put([*behind.before, *behind.odd, *behind.after])
+
+        for _ in range(60):
+            [(applied,)] = await office.rows(
+                "SELECT count(*) FROM inputs WHERE subject = $1 AND status = 'applied'", behind.case.subject
+            )
+            if applied == 3:
+                break
+            await asyncio.sleep(0.1)
+        assert applied == 3
+
+
+def _story_on(partition: int, country: str) -> Story:
+    while (story := good_story(Case(country))).case.partition != partition:
+        pass
+    return story
+
+
+async def _put_unreadable_name(bootstrap: str, country: str, draft: Draft) -> None:
+    """Only the client's builder in Python lets such a name through; the compiled one refuses it."""
+    async with AIOKafkaProducer(bootstrap_servers=bootstrap) as producer:
+        batch = producer.create_batch()
+        batch._builder = _DefaultRecordBatchBuilderPy(2, 0, 0, -1, -1, 0, 65_536)
+        headers = [*draft.headers, (_RawName("zz"), b"")]
+        assert batch.append(timestamp=None, key=draft.key, value=draft.value, headers=headers) is not None
+        await (await producer.send_batch(batch, f"{country}.{draft.service}.v1", partition=draft.partition))
