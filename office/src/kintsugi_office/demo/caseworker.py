@@ -64,7 +64,7 @@ class Caseworker:
             body["obtained_from"] = "designated_authority" if case.minor else "individual"
         about = {"case_ref": case.ref, "purpose": purpose, "decision": decision, "agency": agency}
         answer = await self._desk.change("intake", f"/cases/{case.ref}/consents", "consent", about, json=body)
-        return answer.headers.get("Kintsugi-Seen", "")
+        return str(answer.headers.get("Kintsugi-Seen", ""))
 
     async def begin_assessment(self, case: Case, assessment_id: str) -> None:
         """Ask the questions once: to the end, to a pause, or not at all."""

@@ -53,7 +53,13 @@ class Days:
     """Plays the script. ``now_is`` is told each new day, for the spectator."""
 
     def __init__(
-        self, office: Office, pack: Pack, script: Script, desks: dict[str, Desk], watch: Watch, now_is: Callable[[str], None]
+        self,
+        office: Office,
+        pack: Pack,
+        script: Script,
+        desks: dict[str, Desk],
+        watch: Watch,
+        now_is: Callable[[str], None],
     ) -> None:
         self._office = office
         self._pack = pack
@@ -165,14 +171,14 @@ class Days:
         id_ = referral["referral_id"]
         if plan == "no_answer":
             return
-        if plan in ("rejects", "rejects_then_next"):
-            if plan == "rejects" or referral["need_id"] not in case.rejected:
-                case.rejected.add(referral["need_id"])
-                await provider.answer(link, id_, "rejected", reason=reason)
-                offered = [each for each in await self._worker.proposals(case) if each["need_id"] == referral["need_id"]]
-                for another in offered:
-                    await self._choose_one(case, another)
-                return
+        once = plan == "rejects_then_next" and referral["need_id"] not in case.rejected
+        if plan == "rejects" or once:
+            case.rejected.add(referral["need_id"])
+            await provider.answer(link, id_, "rejected", reason=reason)
+            offered = [each for each in await self._worker.proposals(case) if each["need_id"] == referral["need_id"]]
+            for another in offered:
+                await self._choose_one(case, another)
+            return
         await provider.answer(link, id_, "accepted")
         if steps := _STEPS[plan](reason):
             self._later.append(Visit(provider, link, id_, steps))
@@ -242,7 +248,6 @@ _STEPS: dict[str, Callable[[str], list[dict[str, str]]]] = {
     "unattended": lambda _: [{"status": "accepted", "sub_status": "unattended"}, {"status": "completed"}],
     "rejects_then_next": lambda _: [{"status": "in-progress"}, {"status": "completed"}],
 }
-
 
 
 def _machine_ms() -> int:

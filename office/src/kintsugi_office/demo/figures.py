@@ -31,7 +31,8 @@ def figures(events: Sequence[Seen], happened: Happened, ledger: Sequence[dict[st
             ),
             "taken_at_second_import": happened.again.get("taken"),
         },
-        "people": _people(of("case.opened")) | _alerts(of("risk.raised"), of("staff_task.created"), of("notification.sent")),
+        "people": _people(of("case.opened"))
+        | _alerts(of("risk.raised"), of("staff_task.created"), of("notification.sent")),
         "assessments": _assessments(by_type),
         "choices": {
             "needs_with_options": sum(1 for event in of("referral.proposed") if event.data["options"]),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kintsugi.pack import Pack, load
-from kintsugi.pack.samples import CASES, load_script
+from kintsugi.pack.samples import CASES, Script, load_script
 
 from kintsugi_office import running, topics
 from kintsugi_office.demo.checks import Check, of_evidence, of_figures
@@ -71,22 +71,22 @@ async def demonstrate(folder: Path, project: Path, view: View) -> Shown:
     layout.make()
     pack_folder = project / "countries" / COUNTRY
     pack = load(pack_folder)
-    office = Office(layout, country=COUNTRY, profile="demo", project=project, extra=_EVERY_SPAN)
+    script = load_script(pack_folder, pack.directory, pack.baseline_instrument)
+    office = Office(layout, country=COUNTRY, profile="demo", project=project, extra=_SETTINGS)
     ledger = Ledger(layout.data / "ledger.jsonl")
     evidence = layout.data / "evidence"
-    checks: list[Check] = []
+    evidence.mkdir()
     async with office:
         phases["start"] = time.monotonic() - started
-        happened, events = await _play(office, pack, pack_folder, ledger, view)
+        happened, events = await _play(office, pack, script, (pack_folder / CASES).read_bytes(), ledger, view)
         phases["days"] = time.monotonic() - started - sum(phases.values())
-        for at_the_end in AT_THE_END:
-            checks.append(await at_the_end(office))
+        checks = [await at_the_end(office) for at_the_end in AT_THE_END]
         await collect.save(
             evidence,
             bootstrap=office.bootstrap,
             topics={plan.name: plan.partitions for plan in topics.planned(project / "contracts", COUNTRY)},
             databases=dict(office.databases.own),
-            ends_at=happened.ends_at,
+            facts=_facts(pack, script, happened),
         )
         phases["collect"] = time.monotonic() - started - sum(phases.values())
     ledger.close()
@@ -100,9 +100,8 @@ async def demonstrate(folder: Path, project: Path, view: View) -> Shown:
 
 
 async def _play(
-    office: Office, pack: Pack, pack_folder: Path, ledger: Ledger, view: View
+    office: Office, pack: Pack, script: Script, samples: bytes, ledger: Ledger, view: View
 ) -> tuple[Happened, Sequence[Seen]]:
-    script = load_script(pack_folder, pack.directory, pack.baseline_instrument)
     desks = {role: Desk(office, ledger, role) for role in ("caseworker", "supervisor")}
     desks["provider"] = Desk(office, ledger, None)
     plans = topics.planned(office.project / "contracts", office.country)
@@ -110,14 +109,27 @@ async def _play(
         async with Watch(office.bootstrap, plans, view.changed) as watch:
             view.watch = watch
             with view.shown():
-                happened = await Days(office, pack, script, desks, watch, view.day).play((pack_folder / CASES).read_bytes())
+                happened = await Days(office, pack, script, desks, watch, view.day).play(samples)
             return happened, watch.events
     finally:
         for desk in desks.values():
             await desk.close()
 
 
-_EVERY_SPAN = {name: {"KINTSUGI_TRACE_RATIO": "1"} for name in ("intake", "assessment", "referral", "notify")}
+def _facts(pack: Pack, script: Script, happened: Happened) -> dict[str, Any]:
+    return {
+        "ends_at": happened.ends_at,
+        "zone": pack.country.zone,
+        "people": {row: {"email": person.email, "phone": person.phone} for row, person in script.people.items()},
+        "agencies": {agency.id: agency.email for agency in pack.directory.agencies},
+    }
+
+
+# Short sessions, so that a process killed on purpose gives its partitions back in seconds.
+_SETTINGS = {
+    name: {"KINTSUGI_TRACE_RATIO": "1", "KINTSUGI_SESSION_TIMEOUT_MS": "6000"}
+    for name in ("intake", "assessment", "referral", "notify")
+}
 
 
 def write(shown: Shown, file: Path) -> None:

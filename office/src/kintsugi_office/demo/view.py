@@ -83,4 +83,3 @@ _LINES = (
     ("notification.withheld", "messages kept back"),
     ("staff_task.created", "tasks for staff"),
 )
-

@@ -27,11 +27,12 @@ class Seen:
 
 
 class Watch:
-    """Reads all topics from the beginning in this process, with no consumer group. ``changed`` is called after reads."""
+    """Reads all topics from the beginning, with no consumer group. ``changed`` is called after reads."""
 
     def __init__(self, bootstrap: str, topics: Sequence[TopicPlan], changed: Callable[[], None]) -> None:
         self.events: list[Seen] = []
         self.counts: Counter[str] = Counter()
+        self._ids: set[str] = set()
         self._bootstrap = bootstrap
         self._topics = topics
         self._changed = changed
@@ -89,5 +90,8 @@ class Watch:
             at_ms=record.timestamp,
             data=json.loads(record.value),
         )
+        if event.id in self._ids:  # a relay that was killed before it noted the acknowledgement sends again
+            return
+        self._ids.add(event.id)
         self.events.append(event)
         self.counts[type_] += 1

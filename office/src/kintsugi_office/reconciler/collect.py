@@ -23,14 +23,16 @@ BOOKS = {
 
 
 async def save(
-    folder: Path, *, bootstrap: str, topics: Mapping[str, int], databases: Mapping[str, str], ends_at: str
+    folder: Path, *, bootstrap: str, topics: Mapping[str, int], databases: Mapping[str, str], facts: Mapping[str, Any]
 ) -> None:
-    """Write ``topics.jsonl`` and ``books.json``. ``topics`` gives the number of partitions by name."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write ``topics.jsonl`` and ``books.json``. ``topics`` gives the number of partitions by name.
+
+    ``facts`` are what no service says: when the run ended, and the addresses of its people and agencies.
+    """
     ends, *books = await asyncio.gather(
         _topics(folder / "topics.jsonl", bootstrap, topics), *(_books(url) for url in databases.values())
     )
-    content = {"ends_at": ends_at, "ends": ends, "services": dict(zip(databases, books, strict=True))}
+    content = {**facts, "ends": ends, "services": dict(zip(databases, books, strict=True))}
     (folder / "books.json").write_text(json.dumps(content, default=str), encoding="utf-8")
 
 

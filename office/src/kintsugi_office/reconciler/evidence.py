@@ -76,11 +76,28 @@ class Evidence:
         self.folder = folder
         try:
             self.answers = [_answer(json.loads(line)) for line in _lines(folder / "ledger.jsonl")]
-            self.records = [_record(json.loads(line)) for line in _lines(folder / "evidence" / "topics.jsonl")]
+            self.read = [_record(json.loads(line)) for line in _lines(folder / "evidence" / "topics.jsonl")]
             self.books: dict[str, Any] = json.loads((folder / "evidence" / "books.json").read_text(encoding="utf-8"))
         except FileNotFoundError as error:
-            raise EvidenceMissing(f"{error.filename} is not there: no finished run in {folder}. Run: make demo") from None
+            raise EvidenceMissing(
+                f"{error.filename} is not there: no finished run in {folder}. Run: make demo"
+            ) from None
+        self.people: dict[str, dict[str, str | None]] = self.books["people"]
+        """Addresses and numbers of the sample's people, by row."""
+        self.agencies: dict[str, str] = self.books["agencies"]
+        """The address of each agency."""
+        self.zone: str = self.books["zone"]
         self.mails = [_mail(file) for file in sorted((folder / "mail").glob("[0-9]*.eml"))]
+        first: dict[str, Record] = {}
+        self.repeated: list[tuple[Record, Record]] = []
+        """Records that stand on a topic again, with their first occurrence: what a killed relay may leave behind."""
+        for record in sorted(self.read, key=lambda each: (each.topic, each.partition, each.offset)):
+            if record.id in first:
+                self.repeated.append((first[record.id], record))
+            else:
+                first[record.id] = record
+        self.records = sorted(first.values(), key=lambda each: each.at_ms)
+        """First occurrences only: consumers drop the others."""
         self.ends_at = datetime.fromisoformat(self.books["ends_at"])
 
     def of(self, *types: str) -> Sequence[Record]:
@@ -104,6 +121,12 @@ class Evidence:
     def refs(self) -> Mapping[str, str]:
         """Case references by subject."""
         return {subject: ref for ref, subject in self.cases.items()}
+
+    @cached_property
+    def addresses(self) -> Mapping[str, str]:
+        """The e-mail address of each case's person, by case reference."""
+        profiles = [answer.about for answer in self.answers if answer.action == "profile"]
+        return {about["case_ref"]: self.people[str(about["row"])]["email"] or "" for about in profiles}
 
     def name(self, subject: str) -> str:
         """How a case is called in a finding."""

@@ -119,7 +119,6 @@ def _by(records: Sequence[Record], field: str) -> dict[str, list[Record]]:
     return found
 
 
-
 def moment(text: str) -> datetime:
     """A time as events carry it."""
     return datetime.fromisoformat(text.replace("Z", "+00:00"))

@@ -8,21 +8,24 @@ from kintsugi_office.reconciler.findings import Verdict
 
 def check(evidence: Evidence, verdict: Verdict) -> None:
     """Look at each counter, each id and each cause."""
-    first: dict[str, Record] = {}
+    first = {record.id: record for record in evidence.records}
     numbers: dict[tuple[str, str], list[int]] = {}
     for record in sorted(evidence.records, key=lambda each: (each.topic, each.partition, each.offset)):
         numbers.setdefault((record.subject, record.service), []).append(record.sequence)
-        if record.id in first:
-            verdict.add("doubled", str(record), f"the same event stands at offset {first[record.id].offset} too")
-        first.setdefault(record.id, record)
         if record.key != record.subject:
             verdict.add("disordered", f"{record} has another key than its subject", "order rests on the key")
+    verdict.looked_at["records that stand on a topic again"] = len(evidence.repeated)
+    for before, again in evidence.repeated:
+        if (before.subject, before.sequence, before.data) != (again.subject, again.sequence, again.data):
+            verdict.add(
+                "doubled", f"{again} at offset {again.offset}", f"its id is that of {before}, its content is not"
+            )
     for (subject, service), counter in numbers.items():
         _contiguous(evidence.name(subject), service, counter, verdict)
     for record in evidence.records:
         _after_its_cause(record, first, numbers, verdict)
     for topic, ends in evidence.books["ends"].items():
-        there = Counter(record.partition for record in evidence.records if record.topic == topic)
+        there = Counter(record.partition for record in evidence.read if record.topic == topic)
         for partition, end in ends.items():
             if there[int(partition)] != end:
                 what = f"{topic} [{partition}] holds {there[int(partition)]} of {end} records"

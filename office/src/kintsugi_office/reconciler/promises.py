@@ -47,7 +47,7 @@ def _promised(evidence: Evidence) -> Iterator[tuple[Effect, str]]:
                 key = (case, about["purpose"], about["agency"])
                 for decided in _of_consent(consents.get(key), about["decision"]):
                     if decided == "withdrawn":
-                        effect = ("consent.withdrawn", case, about["purpose"], str(about["agency"]))
+                        effect: Effect = ("consent.withdrawn", case, about["purpose"], str(about["agency"]))
                     else:
                         effect = ("consent.recorded", case, about["purpose"], str(about["agency"]), decided)
                     yield effect, str(answer)

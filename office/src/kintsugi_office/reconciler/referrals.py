@@ -63,7 +63,9 @@ def _consent(given: Record, evidence: Evidence, verdict: Verdict) -> None:
     for id_, standing in _before(given, evidence).items():
         waits = standing.status == "chosen" and standing.withheld in _LACKS_CONSENT
         if waits and standing.agency == given.data.get("agency"):
-            there = sum(1 for each in evidence.caused_by(given, "referral.requested") if each.data["referral_id"] == id_)
+            there = sum(
+                1 for each in evidence.caused_by(given, "referral.requested") if each.data["referral_id"] == id_
+            )
             why = f"{given} of {evidence.name(given.subject)} is the consent that referral {id_} waited for"
             verdict.expect("referral.requested", there, why)
 

@@ -1,0 +1,44 @@
+"""The checks a run must hold, each with a name, so that a failure says which one and what to do."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from kintsugi_office.demo.days import Happened
+from kintsugi_office.demo.figures import Figures
+from kintsugi_office.reconciler.findings import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Whether something holds. ``detail`` says what was seen, one line each."""
+
+    name: str
+    holds: bool
+    detail: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """For ``demo.json``."""
+        return asdict(self)
+
+
+def of_evidence(verdict: Verdict) -> list[Check]:
+    """The reconciler's word."""
+    return [Check("every promise was kept, once", verdict.holds, tuple(verdict.summary()))]
+
+
+def of_figures(told: Figures, happened: Happened) -> list[Check]:
+    """That the run was worth something: each thing it is meant to show did happen."""
+    people, assessments, referrals = told["people"], told["assessments"], told["referrals"]
+    shown = {
+        "rows were taken and dirty ones refused": told["rows"]["taken"] >= 60 and told["rows"]["refused"] >= 6,
+        "the same file again took nothing": told["rows"]["taken_at_second_import"] == 0,
+        "every person in danger had staff alerted": people["in_danger"] == people["staff_alerted"] > 0,
+        "overdue answers and assessments happened": referrals["overdue"] > 0 and assessments["overdue"] > 0,
+        "withdrawals cancelled, and deletions were confirmed": (
+            referrals["cancelled_by_withdrawal"] > 0
+            and referrals["deletions_confirmed"] == referrals["deletions_asked"] > 0
+        ),
+        "referral was killed and came back": 0 < happened.killed_at_ms < happened.back_at_ms,
+        "no case stands still": not happened.held,
+    }
+    return [Check(name, bool(holds)) for name, holds in shown.items()]

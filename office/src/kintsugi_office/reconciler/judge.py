@@ -1,0 +1,18 @@
+"""Runs every check over the evidence of a folder."""
+
+from pathlib import Path
+
+from kintsugi_office.reconciler import books, canaries, flow, messages, order, promises, referrals
+from kintsugi_office.reconciler.evidence import Evidence
+from kintsugi_office.reconciler.findings import Verdict
+
+CHECKS = (promises.check, flow.check, referrals.check, messages.check, order.check, books.check, canaries.check)
+
+
+def judge(folder: Path) -> Verdict:
+    """The verdict on the run in this folder. Raises EvidenceMissing when there is none."""
+    evidence = Evidence(folder)
+    verdict = Verdict()
+    for check in CHECKS:
+        check(evidence, verdict)
+    return verdict
