@@ -45,7 +45,7 @@ def _accounted(service: str, tables: Mapping[str, Rows], evidence: Evidence, ver
                 verdict.add("lost" if counted[topic, number] < end else "doubled", what, f"the topic holds {end}")
     for record in evidence.records:
         if record.topic in read:
-            there = settled[record.source, record.id]
+            there = settled[record.service, record.id]
             verdict.expect(f"input of {service}", there, f"{record} of {evidence.name(record.subject)} is on its topic")
     for row in inputs:
         if row["status"] not in _SETTLED:

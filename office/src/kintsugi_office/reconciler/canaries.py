@@ -3,7 +3,7 @@
 import csv
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from kintsugi_office.reconciler.evidence import Evidence
@@ -17,17 +17,21 @@ _PHONES = ("prs_HomePhone", "prs_MobilePhone")
 def check(evidence: Evidence, verdict: Verdict) -> None:
     """Search every sink. A finding names the row of the samples, never the value."""
     planted = dict(_planted(evidence))
-    one = re.compile(
-        "|".join(rf"(?<![\w+-]){re.escape(text)}(?![\w-])" for text in sorted(planted, key=len, reverse=True))
-    )
     verdict.looked_at["names and numbers searched for"] = len(planted)
     for sink, text in _sinks(evidence):
         verdict.looked_at["sinks searched"] += 1
-        rows = {planted[found] for found in one.findall(text)}
-        if "\\u" in text:
-            rows |= {planted[found] for found in one.findall(_unescaped(text))}
-        for row in sorted(rows):
+        for row in sorted(_found(planted, text)):
             verdict.add("leaked", f"{sink} holds {row}", "nothing personal may stand there")
+
+
+def _found(planted: Mapping[str, str], text: str) -> set[str]:
+    """The rows whose values stand in a text as words of their own, escaped as in JSON or not."""
+    plain = _unescaped(text) if "\\u" in text else text
+    return {row for value, row in planted.items() if value in plain and _as_a_word(value, plain)}
+
+
+def _as_a_word(value: str, text: str) -> bool:
+    return re.search(rf"(?<![\w+-]){re.escape(value)}(?![\w-])", text) is not None
 
 
 def _planted(evidence: Evidence) -> Iterator[tuple[str, str]]:
