@@ -35,6 +35,7 @@ from kintsugi.transport import Consumption
 from kintsugi.turn import Office
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
+
 from tests.infrastructure import Infrastructure
 from tests.integration.recovered.desk import application
 
@@ -271,14 +272,24 @@ class Running:
             await asyncio.wait_for(self._relaying, 15)
         await self.core.engine.dispose()
 
-    async def quiet(self) -> None:
-        """Waits until everything is read, drained and sent."""
+    async def pause(self) -> None:
+        """A moment for the machine clock."""
+        await asyncio.sleep(0.1)
+
+    async def read(self) -> None:
+        """Waits until every topic is read to its end."""
         async with asyncio.timeout(40):
             while True:
                 lag = await self.consumption.lag()
-                rows = await self.scene.query("SELECT count(*) AS unsent FROM outbox")
-                if set(lag) == set(self.core.topics) and not sum(lag.values()) and not rows[0]["unsent"]:
+                if set(lag) == set(self.core.topics) and not sum(lag.values()):
                     return
+                await asyncio.sleep(0.05)
+
+    async def quiet(self) -> None:
+        """Waits until everything is read and sent."""
+        await self.read()
+        async with asyncio.timeout(40):
+            while (await self.scene.query("SELECT count(*) AS unsent FROM outbox"))[0]["unsent"]:
                 self.relay.wake()
                 await asyncio.sleep(0.05)
 
