@@ -2,7 +2,7 @@
 
 import typer
 
-from kintsugi_office import country, dead_letters, doctor, held, resend, running, status, tokens, trace
+from kintsugi_office import country, dead_letters, doctor, held, recover, resend, running, status, tokens, trace
 from kintsugi_office.demo import command as demo
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ for register in (
     tokens.register,
     trace.register,
     resend.register,
+    recover.register,
 ):
     register(app)
 for group in (country.app, held.app, dead_letters.app):

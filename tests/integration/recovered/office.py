@@ -61,8 +61,8 @@ class Scene:
             countries=Path("countries"),
             contracts=_CONTRACTS,
             bootstrap=self.infrastructure.bootstrap,
-            database_url=self.url,  # type: ignore[arg-type]
-            keyring_url="postgresql+asyncpg://nobody@127.0.0.1:1/none",  # type: ignore[arg-type]
+            database_url=self.url,
+            keyring_url="postgresql+asyncpg://nobody@127.0.0.1:1/none",
             http_port=1,
             jwt_public_key=Path("none"),
         )
