@@ -31,7 +31,7 @@ IDENTITIES: dict[str, Callable[[Logged], tuple[Any, ...]]] = {
     "referral.requested": lambda event: (event.data["referral_id"], event.data["attempt"]),
     "purge.requested": lambda event: (event.data["referral_id"],),
     "staff_task.created": lambda event: (
-        event.subject, event.data["kind"], event.data["about"]["event_id"], event.data.get("escalates"),
+        event.subject, event.data["kind"], event.cause, event.data.get("referral_id"),
     ),
     "notification.sent": lambda event: (event.data["notification_id"],),
 }  # fmt: skip

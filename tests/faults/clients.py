@@ -22,7 +22,7 @@ from tests.faults.evidence import Promise
 from tests.faults.harness import Platform
 from tests.faults.processes import Process
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 150.0
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 

@@ -175,6 +175,24 @@ class Evidence:
                     kept.append(record)
         return found
 
+    @cached_property
+    def digest(self) -> dict[str, Any]:
+        """Everything that a record seen before must not change."""
+        states = {
+            service: {
+                row["subject"]: (row["sequence"], row["state"], json.loads(row["progress"]).get("c"))
+                for row in base.tables["subjects"]
+            }
+            for service, base in self.bases.items()
+        }
+        views = {
+            f"{service}.{name}": sorted(repr(sorted(row.items())) for row in rows)
+            for service, base in self.bases.items()
+            for name, rows in base.views.items()
+        }
+        own = {service: sorted(event.id for event in events) for service, events in self.firsts.items()}
+        return {"states": states, "views": views, "own": own, "mails": len(self.mails)}
+
 
 async def collect(
     *,

@@ -27,6 +27,7 @@ from kintsugi_office.environment import Addresses, Surroundings
 from kintsugi_office.project import Layout, project_folder
 
 from tests.faults.evidence import Evidence, Promise, collect
+from tests.faults.nursery import Nursery
 from tests.faults.processes import Process
 
 ALL = ("intake", "assessment", "referral", "notify")
@@ -50,6 +51,7 @@ class Servers:
         self.folder.chmod(0o755)  # the account that servers run as passes through it
         self.postgres = EmbeddedPostgres(self.folder / "postgres")
         self.kafka = EmbeddedKafka(self.folder / "kafka")
+        self.nursery = Nursery()
         self._codes = list(_CODES)
 
     async def start(self) -> None:
@@ -58,6 +60,7 @@ class Servers:
 
     async def stop(self) -> None:
         """Ends both and removes what they kept."""
+        self.nursery.close()
         await asyncio.gather(self.postgres.kill(), self.kafka.kill())
         for server in ("postgres", "kafka"):
             places.remove_data(self.folder / server / "data")
@@ -144,10 +147,9 @@ class Platform:
             "KINTSUGI_COUNTRIES": str(self.layout.data / "countries"),
             "KINTSUGI_TRACE_RATIO": "0",
             "KINTSUGI_SESSION_TIMEOUT_MS": "3000",
-            "PYTHONUNBUFFERED": "1",
         }
         log = self.layout.logs / f"{'+'.join(names)}.{number}.out"
-        process = Process(names, ports, {**values, **self._told, **told}, log)
+        process = Process(self.servers.nursery, names, ports, {**values, **self._told, **told}, log)
         self.processes.append(process)
         return process
 
