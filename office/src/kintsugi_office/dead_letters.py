@@ -112,7 +112,8 @@ async def _list(layout: Layout, service: str | None, programs: bool) -> None:
         return
     for cause in dict.fromkeys(each.cause for each in found):
         meaning, mends = CAUSES.get(cause, CAUSES["unknown"])
-        console.print(f"{cause}: {meaning}; {mends}", style="bold")
+        console.print(f"{cause}: {meaning}", style="bold")
+        console.print(f"  to mend it: {mends}")
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 2))
         for heading in ("record", "in", "type", "bytes", "came"):
             table.add_column(heading, no_wrap=True, justify="right" if heading == "bytes" else "left")

@@ -59,7 +59,8 @@ def release_held(
     refs: Refs = None,
     cause: Cause = None,
     without: Annotated[
-        list[str] | None, typer.Option(metavar="SOURCE:N", help="Go on without this input: it will never come.")
+        list[str] | None,
+        typer.Option(metavar="SOURCE:N", help="Go on without this input (or SOURCE:4-8): it will never come."),
     ] = None,
     rate: Annotated[str, typer.Option(help="How many a second, after the first.")] = "5/s",
     keep_going: Annotated[bool, typer.Option("--keep-going", help="Pass over cases that are held again.")] = False,
@@ -70,7 +71,7 @@ def release_held(
     as_json: Json = False,
 ) -> None:
     """Let cases go on: the first alone, then the rest; stop when one is held again. Nothing is lost either way."""
-    passed = [holds.without_of(each) for each in without or []]
+    passed = [one for each in without or [] for one in holds.without_of(each)]
     speed = holds.rate_of(rate)
     work = _release(Layout.at(data), refs or [], cause, service, passed, speed, keep_going, staff, yes, as_json)
     if not asyncio.run(work):
@@ -135,8 +136,9 @@ def _print_list(found: Found, now: datetime) -> None:
         meaning, mends = CAUSES.get(cause, CAUSES["unknown"])
         cases = "1 case" if len(group) == 1 else f"{len(group)} cases"
         console.print(f"{service}: {cases} {group[0].status} for {cause}", style="bold")
-        console.print(f"  {meaning}; {mends}")
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 2), show_header=True)
+        console.print(f"  {meaning}")
+        console.print(f"  to mend it: {mends}")
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 2))
         for heading in ("case", "held for", "at", "behind"):
             table.add_column(heading, no_wrap=True, justify="right" if heading == "behind" else "left")
         for each in group[:_LISTED]:
@@ -180,12 +182,14 @@ async def _one(services: Operators, held: Held, layout: Layout) -> tuple[dict[st
     story = build(held.subject, known)
     standing = next(each for each in story.standing if each.service == held.service)
     here = known[held.service]
-    behind = [each for each in here["inputs"] if each["status"] == "waiting"]
+    lined_up = [each for each in here["inputs"] if each["status"] == "waiting"]
+    behind = [each for each in lined_up if f"{each['source']}:{each['sequence']}" != held.at]
     tried = holds.history(here)
-    following = advice_for(standing, held.subject)
-    if standing.cause and not standing.missing:
+    following = advice_for(standing, briefly(held.subject))
+    if standing.cause and standing.cause != "lost_state" and not standing.missing:
         following = [f"kintsugi held release {briefly(held.subject)} --service {held.service}   (after the mend)"]
-    failed = holds.last_failure(log_of(layout, held.service), held.subject)
+    by_code = held.cause in ("handler_raised", "agenda_stuck")
+    failed = holds.last_failure(log_of(layout, held.service), held.subject) if by_code else None
     as_json = vars(held) | {
         "detail": standing.detail,
         "failed_at": failed,
@@ -210,7 +214,7 @@ async def _one(services: Operators, held: Held, layout: Layout) -> tuple[dict[st
     if len(tried) > 1:
         lines.append(Line("  before"))
         lines += [Line(f"    {each['created_at'][:19]}Z  {short(each['type'])}") for each in tried[-_LISTED:]]
-    if standing.cause:
+    if by_code:
         lines.append(Line("  Try one first: what fails again stays held, and nothing of the attempt is kept.", "faint"))
     lines += [Line(f"Next: {each}", "heading") for each in following]
     return as_json, lines
@@ -287,8 +291,9 @@ def _print_released(each: holds.Released) -> None:
     if each.held_again:
         show([Line(f"held again  {where}: {each.held_again}", "trouble")])
     else:
-        waits = f", {each.waiting} still waiting" if each.waiting else ""
-        show([Line(f"released    {where}: {each.status}{waits}")])
+        show([Line(f"released    {where}: {each.status}")])
+        if each.status == "waiting":
+            show([Line("            It waits for an event; if that does not come, it is held again in seconds.")])
 
 
 def _print_summary(ended: Sequence[holds.Released], again: Sequence[holds.Released], meant: int) -> None:

@@ -13,7 +13,8 @@ from typing import Any
 
 from kintsugi_office.operators import CannotDo, Operators, ServiceSilent
 
-_WITHOUT = re.compile(r"([a-z][a-z_]{0,30}):([1-9]\d{0,15})")
+_WITHOUT = re.compile(r"([a-z][a-z_]{0,30}):([1-9]\d{0,14})(?:-([1-9]\d{0,14}))?")
+_MOST_WITHOUT = 100
 _LOG_BYTES = 4_000_000
 _RATE = re.compile(r"(\d{1,4}(?:\.\d{1,3})?)(?:/s)?")
 
@@ -147,12 +148,15 @@ async def release(
             return
 
 
-def without_of(text: str) -> tuple[str, int]:
-    """``intake:8`` as a source and a sequence. Raises CannotDo."""
+def without_of(text: str) -> list[tuple[str, int]]:
+    """``intake:8``, or ``intake:4-8`` for several, as sources and sequences. Raises CannotDo."""
     found = _WITHOUT.fullmatch(text.strip())
     if found is None:
-        raise CannotDo(f"'{text}' names no input. Write the source and its number: --without intake:8")
-    return found[1], int(found[2])
+        raise CannotDo(f"'{text}' names no input. Write the source and its number: --without intake:8, or intake:4-8")
+    first, last = int(found[2]), int(found[3] or found[2])
+    if not first <= last < first + _MOST_WITHOUT:
+        raise CannotDo(f"'{text}' is no range of 1 to {_MOST_WITHOUT} inputs: a longer gap is mended by the source.")
+    return [(found[1], number) for number in range(first, last + 1)]
 
 
 def rate_of(text: str) -> float:

@@ -61,11 +61,19 @@ class Node:
 
 @dataclass(frozen=True)
 class Missing:
-    """An event that a service has not got. ``whereabouts``: unsent, published or unknown, as its source says."""
+    """Events that a service has not got, from ``sequence`` to ``last`` of one source.
+
+    ``whereabouts`` of the first: unsent, published or unknown, as its source says.
+    """
 
     source: str
     sequence: int
+    last: int
     whereabouts: str
+
+    def __str__(self) -> str:
+        several = f"-{self.last}" if self.last > self.sequence else ""
+        return f"{self.source}:{self.sequence}{several}"
 
 
 @dataclass(frozen=True)
@@ -234,17 +242,18 @@ def _missing(said: Told, events: Mapping[str, Node]) -> Missing | None:
     for each in sorted(waiting, key=lambda one: (one["sequence"], str(one.get("source")))):
         source = _service(each.get("source")) or "?"
         expected = cursors.get(source, 0) + 1
-        wanted = {source: expected} if each["sequence"] > expected else {}
+        wanted = {source: (expected, each["sequence"] - 1)} if each["sequence"] > expected else {}
         node = events.get(each.get("id") or "")
         if not wanted and node is not None:
             wanted = {
-                name: cursors.get(name, 0) + 1
+                name: (cursors.get(name, 0) + 1, sequence)
                 for name, sequence in sorted(node.seen.items())
                 if sequence > cursors.get(name, 0) and name != source
             }
-        for name, sequence in wanted.items():
-            if (name, sequence) not in arrived:
-                return Missing(name, sequence, _whereabouts(name, sequence, events))
+        for name, (first, last) in wanted.items():
+            if (name, first) not in arrived:
+                until = next((number - 1 for number in range(first, last + 1) if (name, number) in arrived), last)
+                return Missing(name, first, until, _whereabouts(name, first, events))
     return None
 
 

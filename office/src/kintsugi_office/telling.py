@@ -132,7 +132,7 @@ def troubles(standing: Standing) -> list[str]:
             "unsent": "its source has not sent it yet",
             "unknown": "its source does not know it",
         }[standing.missing.whereabouts]
-        lines.append(f"waits for {standing.missing.source}:{standing.missing.sequence}; {where}")
+        lines.append(f"waits for {standing.missing}; {where}")
     behind = standing.waiting - (1 if standing.cause and ":" in (standing.at or "") else 0)
     if behind > 0:
         lines.append(f"{behind} {'event lines' if behind == 1 else 'events line'} up behind it")
@@ -188,8 +188,7 @@ def advice_for(standing: Standing, ref: str) -> list[str]:
     if standing.cause == "lost_state":
         return [f"kintsugi recover {service}"]
     if missing and missing.whereabouts == "unknown" and standing.cause:
-        without = f"{missing.source}:{missing.sequence}"
-        return [f"kintsugi held release {ref} --service {service} --without {without}"]
+        return [f"kintsugi held release {ref} --service {service} --without {missing}"]
     if missing and missing.whereabouts == "published" and standing.cause:
         return [f"kintsugi resend {missing.source} --since 2h"]
     if standing.cause:
