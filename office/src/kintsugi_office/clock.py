@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import httpx
 
-from kintsugi_office import tokens
+from kintsugi_office import loopback, tokens
 from kintsugi_office.project import Layout
 from kintsugi_office.services import InstalledService
 
@@ -142,4 +142,4 @@ def _operator(office: OfficeLike) -> httpx.AsyncClient:
     token = tokens.issue(
         office.layout, "operator", subject="office-clock", valid=timedelta(hours=1), country=office.country
     )
-    return httpx.AsyncClient(timeout=10, trust_env=False, headers={"Authorization": f"Bearer {token}"})
+    return loopback.client(seconds=10, headers={"Authorization": f"Bearer {token}"})

@@ -16,7 +16,7 @@ import psutil
 from kintsugi.auth import generate_keypair
 from kintsugi.secrets import make_key_file
 
-from kintsugi_office import databases, environment, progress, services, state, topics
+from kintsugi_office import databases, environment, loopback, progress, services, state, topics
 from kintsugi_office.child import Child
 from kintsugi_office.databases import Databases
 from kintsugi_office.embedded import EmbeddedKafka, EmbeddedPostgres, servers
@@ -217,7 +217,7 @@ class Office:
         ports = {name: self.addresses.ports[name] for name in names}
 
         async def answers() -> bool:
-            async with httpx.AsyncClient(timeout=2, trust_env=False) as client:
+            async with loopback.client(seconds=2) as client:
                 try:
                     asked = [await client.get(f"http://127.0.0.1:{port}/readyz") for port in ports.values()]
                 except httpx.HTTPError:

@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from kintsugi_office import tokens
+from kintsugi_office import loopback, tokens
 from kintsugi_office.clock import OfficeLike
 
 _PATIENCE_SECONDS = 45.0
@@ -62,8 +62,7 @@ class Desk:
         self.retries = 0
         self._office = office
         self._ledger = ledger
-        limits = httpx.Limits(max_connections=12)
-        self._client = httpx.AsyncClient(timeout=20, trust_env=False, headers=headers, limits=limits)
+        self._client = loopback.client(seconds=20, headers=headers, connections=12)
 
     async def close(self) -> None:
         """Close all connections."""

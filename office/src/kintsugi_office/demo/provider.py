@@ -1,6 +1,7 @@
 """The scripted providers: they have no account, know nobody's case, and act on what stands in their mail."""
 
 import asyncio
+import os
 import re
 import time
 from collections import defaultdict
@@ -29,11 +30,10 @@ class Inbox:
 
     def links(self, address: str) -> list[str]:
         """Every link that came to this address so far, the same one once."""
-        for file in sorted(self._folder.glob("[0-9]*.eml")):
-            if file.name in self._known:
-                continue
-            self._known.add(file.name)
-            mail = BytesParser(policy=policy.default).parsebytes(file.read_bytes())
+        arrived = {name for name in os.listdir(self._folder) if name.endswith(".eml") and not name.startswith(".")}
+        for name in sorted(arrived - self._known):
+            self._known.add(name)
+            mail = BytesParser(policy=policy.default).parsebytes((self._folder / name).read_bytes())
             body = mail.get_body(("plain",))
             for link in _LINK.findall(body.get_content() if body else ""):
                 to = str(mail["X-Envelope-To"])
