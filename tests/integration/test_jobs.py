@@ -1,0 +1,113 @@
+"""The jobs of containers prepare what the embedded office prepares, and hand each service its own secrets only."""
+
+import json
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from kintsugi.auth import Verifier, issuer_of
+
+from tests.infrastructure import Infrastructure
+
+PROJECT = Path(__file__).parents[2]
+COUNTRY = "xj"  # nobody else's: roles belong to the whole server
+SERVICES = ("intake", "assessment", "referral", "notify")
+
+
+def job(*arguments: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "kintsugi_office.jobs", *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> dict[str, str]:
+    return {
+        "KINTSUGI_PROJECT": str(PROJECT),
+        "KINTSUGI_DATA": str(tmp_path / "data"),
+        "KINTSUGI_COUNTRY": COUNTRY,
+        "KINTSUGI_POSTGRES": "postgres:5432",
+    }
+
+
+def test_each_service_is_handed_its_own_keys_and_no_others(tmp_path: Path, office: dict[str, str]) -> None:
+    done = job("secrets", "--into", str(tmp_path / "out"), environment=office)
+    assert done.returncode == 0, done.stderr
+    files = [file for file in (tmp_path / "out").rglob("*") if file.is_file()]
+    held = {(file.parent.name, file.name) for file in files}
+    assert {name for service, name in held if service == "notify"} == {
+        "kek-contact.key",
+        "jwt-public.pem",
+        "settings.env",
+    }
+    assert {service for service, name in held if name == "kek-identity.key"} == {"intake"}
+    assert {service for service, name in held if name == "link.key"} == {"referral"}
+    assert not any("private" in name for _, name in held)
+    assert all(stat.S_IMODE(file.stat().st_mode) == 0o600 for file in files)
+    before = {file: file.read_bytes() for file in files}
+    assert job("secrets", "--into", str(tmp_path / "out"), environment=office).returncode == 0
+    assert {file: file.read_bytes() for file in files} == before
+
+
+def test_a_token_of_the_job_is_accepted_with_the_key_that_services_are_handed(
+    tmp_path: Path, office: dict[str, str]
+) -> None:
+    job("secrets", "--into", str(tmp_path / "out"), environment=office)
+    token = job("token", "--role", "caseworker", environment=office).stdout.strip()
+    public = (tmp_path / "out" / "intake" / "jwt-public.pem").read_bytes()
+    assert Verifier(public, issuer_of(COUNTRY), country=COUNTRY).verify(token).roles == {"caseworker"}
+
+
+def test_a_token_before_the_secrets_says_what_to_do(office: dict[str, str]) -> None:
+    done = job("token", "--role", "caseworker", environment=office)
+    assert done.returncode == 1
+    assert "does not exist" in done.stdout + done.stderr
+
+
+async def test_databases_and_topics_are_made_and_a_second_run_changes_nothing(
+    tmp_path: Path, office: dict[str, str], infrastructure: Infrastructure
+) -> None:
+    superuser = urlsplit(infrastructure.admin_url)
+    if superuser.username != "postgres":
+        pytest.skip("this server's superuser is not called postgres, as that of docker-compose.yml is")
+    office |= {
+        "KINTSUGI_POSTGRES": f"{superuser.hostname}:{superuser.port}",
+        "KINTSUGI_BOOTSTRAP": infrastructure.bootstrap,
+    }
+    passwords = tmp_path / "data" / "postgres" / "passwords.json"
+    passwords.parent.mkdir(parents=True)
+    passwords.write_text(json.dumps({"postgres": superuser.password}))
+    admin = await asyncpg.connect(infrastructure.admin_url)
+    try:
+        for _ in range(2):
+            for arguments in (["secrets", "--into", str(tmp_path / "out")], ["migrate"], ["topics"]):
+                done = job(*arguments, environment=office)
+                assert done.returncode == 0, done.stderr
+        for name in SERVICES:
+            line = (tmp_path / "out" / name / "settings.env").read_text().split("\n", 1)[0]
+            own = line.partition("=")[2].strip("'").replace("+asyncpg", "")
+            connection = await asyncpg.connect(own)
+            assert await connection.fetchval("SELECT count(*) FROM subjects") == 0
+            await connection.close()
+    finally:
+        for name in ("keyring", *SERVICES):
+            await admin.execute(f"DROP DATABASE IF EXISTS kintsugi_{COUNTRY}_{name} WITH (FORCE)")
+        for name in ("keyring", *SERVICES):
+            await admin.execute(f"DROP ROLE IF EXISTS kintsugi_{COUNTRY}_{name}")
+        await admin.close()
+        topics = AIOKafkaAdminClient(bootstrap_servers=infrastructure.bootstrap)
+        await topics.start()
+        made = [name for name in await topics.list_topics() if name.startswith(f"{COUNTRY}.")]
+        await topics.delete_topics(made)
+        await topics.close()
+    assert len(made) == len(SERVICES)
+
+
+def test_a_server_address_without_a_port_is_refused(office: dict[str, str], tmp_path: Path) -> None:
+    done = job("secrets", "--into", str(tmp_path), "--server", "postgres", environment=office)
+    assert done.returncode == 2
+    assert "host:port" in done.stderr
