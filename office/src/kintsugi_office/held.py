@@ -315,9 +315,7 @@ async def _discard(
         held = _the_one(await holds.chosen(services, [ref], None, service))
         what = f"{held.at} {short(held.type)}".strip()
         confirm(f"Give up {what} for {held.subject} in {held.service}, for ever?", yes)
-        said = await services.post(held.service, f"subjects/{held.subject}/discard", {"reason": reason.value})
-    if said is None:
-        raise CannotDo(f"{held.service} has not heard of {held.subject}.")
+        said = await holds.discard(services, held, reason)
     if programs:
         typer.echo(json.dumps({"service": held.service, "discarded": what, **said}, indent=1))
         return

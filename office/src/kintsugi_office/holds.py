@@ -148,6 +148,19 @@ async def release(
             return
 
 
+async def discard(services: Operators, held: Held, reason: Reason) -> dict[str, Any]:
+    """Gives up the input of a hold. Raises CannotDo where the service refuses, or where others would be passed over."""
+    if held.cause in ("gap", "cause_missing"):
+        raise CannotDo(
+            f"{held.at} is held for an event before it that has not come; giving it up would pass over that one too. "
+            f"Go on without the missing one: kintsugi held show {held.subject} names it, for release --without."
+        )
+    said = await services.post(held.service, f"subjects/{held.subject}/discard", {"reason": reason.value})
+    if said is None:
+        raise CannotDo(f"{held.service} has not heard of {held.subject}. Look: kintsugi trace {held.subject}")
+    return dict(said)
+
+
 def without_of(text: str) -> list[tuple[str, int]]:
     """``intake:8``, or ``intake:4-8`` for several, as sources and sequences. Raises CannotDo."""
     found = _WITHOUT.fullmatch(text.strip())
