@@ -26,11 +26,24 @@ def of_evidence(verdict: Verdict) -> list[Check]:
     return [Check("every promise was kept, once", verdict.holds, tuple(verdict.summary()))]
 
 
+def of_days(error: BaseException | None) -> Check:
+    """That the script came to its end; else what stopped it."""
+    detail = tuple(f"{type(leaf).__name__}: {leaf}" for leaf in leaves(error)[:5]) if error is not None else ()
+    return Check("all days were played to their end", error is None, detail)
+
+
+def leaves(error: BaseException) -> list[BaseException]:
+    """The errors inside a group of errors, one after the other."""
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for inner in error.exceptions for leaf in leaves(inner)]
+    return [error]
+
+
 def of_figures(told: Figures, happened: Happened) -> list[Check]:
     """That the run was worth something: each thing it is meant to show did happen."""
     people, assessments, referrals = told["people"], told["assessments"], told["referrals"]
     shown = {
-        "rows were taken and dirty ones refused": told["rows"]["taken"] >= 60 and told["rows"]["refused"] >= 6,
+        "rows were taken and dirty ones refused": (told["rows"]["taken"] or 0) >= 60 and told["rows"]["refused"] >= 6,
         "the same file again took nothing": told["rows"]["taken_at_second_import"] == 0,
         "every person in danger had staff alerted": people["in_danger"] == people["staff_alerted"] > 0,
         "overdue answers and assessments happened": referrals["overdue"] > 0 and assessments["overdue"] > 0,
@@ -39,6 +52,7 @@ def of_figures(told: Figures, happened: Happened) -> list[Check]:
             and referrals["deletions_confirmed"] == referrals["deletions_asked"] > 0
         ),
         "referral was killed and came back": 0 < happened.killed_at_ms < happened.back_at_ms,
+        "events that were sent twice had one effect": happened.sent_again > 0,
         "no case stands still": not happened.held,
     }
     return [Check(name, bool(holds)) for name, holds in shown.items()]

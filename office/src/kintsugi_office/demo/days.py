@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from datetime import time as time_of_day
 from typing import Any
 
@@ -23,6 +23,7 @@ AT_ONCE = 8
 KILLED = "referral"
 KILL_AFTER_REQUESTS = 12
 DOWN_FOR_SECONDS = 1.0
+SEND_AGAIN_AFTER_SECONDS = 0.5
 MAIL_WITHIN_SECONDS = 45.0
 
 
@@ -34,9 +35,11 @@ class Happened:
     again: dict[str, Any] = field(default_factory=dict)
     killed_at_ms: int = 0
     back_at_ms: int = 0
+    sent_again: int = 0
     stops: int = 0
     held: dict[str, int] = field(default_factory=dict)
-    ends_at: str = ""
+    reached: datetime | None = None
+    """The business time to which everything was played."""
 
 
 @dataclass
@@ -65,6 +68,7 @@ class Days:
         self._pack = pack
         self._script = script
         self._supervisor = desks["supervisor"]
+        self._operator = desks["operator"]
         self._worker = Caseworker(desks["caseworker"], script, pack)
         self._watch = watch
         self._now_is = now_is
@@ -75,11 +79,13 @@ class Days:
         self._cases: list[Case] = []
         self._later: list[Visit] = []
         self.happened = Happened()
+        self._began = datetime.now(UTC)
         self.begins = datetime.combine(script.begins_on, time_of_day(10, 0), tzinfo=pack.zone)
 
     async def play(self, samples: bytes) -> Happened:
         """All days, one after the other. Raises what the office's clock, a desk or a provider raises."""
         await clock.set_clock(self._office, self.begins)
+        self.happened.reached = self.begins
         self._tell(self.begins, "cases arrive; survivors say how they can be reached")
         await self._arrive(samples)
         await clock.quiet(self._office)
@@ -102,7 +108,6 @@ class Days:
         ends = self.begins + timedelta(days=17)
         await self._until(ends, "everything owed comes to its end")
         self._tell(ends, "nothing is under way any more")
-        self.happened.ends_at = ends.isoformat()
         return self.happened
 
     async def _arrive(self, samples: bytes) -> None:
@@ -130,6 +135,10 @@ class Days:
             await self._watch.until("referral.requested", KILL_AFTER_REQUESTS, within=30)
             self.happened.killed_at_ms = _machine_ms()
             await self._office.kill(KILLED, down_for=DOWN_FOR_SECONDS)
+            await asyncio.sleep(SEND_AGAIN_AFTER_SECONDS)
+            self.happened.sent_again = (
+                await self._operator.operate("intake", "/operations/resend", since=self._began.isoformat())
+            )["resent"]
             await self._office.child(KILLED).wait_ready()
             self.happened.back_at_ms = _machine_ms()
 
@@ -219,6 +228,7 @@ class Days:
         advance = await clock.advance_to(self._office, moment)
         self.happened.stops += len(advance.stops)
         self.happened.held = advance.held
+        self.happened.reached = moment
         self._tell(moment, what)
 
     async def _each(self, many: Iterable[Any], work: Callable[[Any], Awaitable[None]]) -> None:

@@ -72,6 +72,12 @@ class Desk:
         """A GET, repeated until the service answers. Raises Refused."""
         return await self._send("GET", service, f"{self._office.url(service)}{path}", {}, params=params)
 
+    async def operate(self, service: str, path: str, **params: str) -> dict[str, Any]:
+        """An operator's request, which promises nothing to a person and is not in the ledger. Raises Refused."""
+        url = f"{self._office.url(service)}{path}"
+        answer: dict[str, Any] = (await self._send("POST", service, url, {}, params=params)).json()
+        return answer
+
     async def change(
         self,
         service: str,

@@ -27,7 +27,7 @@ def figures(events: Sequence[Seen], happened: Happened, ledger: Sequence[dict[st
         "rows": {name: happened.report.get(name) for name in ("rows", "taken", "refused")}
         | {
             "refused_by_reason": _counted(
-                row["reason"] for row in happened.report["report"] if row["result"] == "refused"
+                row["reason"] for row in happened.report.get("report", ()) if row["result"] == "refused"
             ),
             "taken_at_second_import": happened.again.get("taken"),
         },
@@ -55,7 +55,7 @@ def figures(events: Sequence[Seen], happened: Happened, ledger: Sequence[dict[st
         },
         "events": {"total": len(events), "by_service": _counted(event.service for event in events)},
         "broken_on_purpose": _broken(happened, events),
-        "business_time": {"ends_at": happened.ends_at, "stops": happened.stops},
+        "business_time": {"ends_at": str(happened.reached), "stops": happened.stops},
         "latency_ms": chains(events, ledger, _broken_interval(happened)),
     }
 
@@ -125,8 +125,9 @@ def _broken(happened: Happened, events: Sequence[Seen]) -> dict[str, Any]:
     begin, end = _broken_interval(happened)
     accepted = [e for e in events if begin <= e.at_ms <= end and e.service != "referral"]
     return {
-        "what": "referral was killed with SIGKILL and came back",
-        "down_ms": end - begin,
+        "what": "referral was killed with SIGKILL and came back; meanwhile intake sent all its events again",
+        "down_ms": max(0, end - begin),
+        "events_sent_twice": happened.sent_again,
         "events_of_other_services_meanwhile": len(accepted),
     }
 

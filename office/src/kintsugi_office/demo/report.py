@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from kintsugi_office.demo.checks import leaves
 from kintsugi_office.demo.run import Shown
 from kintsugi_office.embedded.servers import tail
 
@@ -75,7 +76,7 @@ def explain(shown: Shown) -> None:
 def broke_off(error: BaseException, folder: Path) -> None:
     """Print why a run did not come to its end."""
     console = _console()
-    causes = list(_leaves(error))
+    causes = leaves(error)
     console.print(Text("\nThe demonstration broke off.", style="bold red"))
     for cause in causes[:5]:
         console.print(Text(f"  {type(cause).__name__}: {cause}"), soft_wrap=True)
@@ -133,10 +134,15 @@ def _lines(told: Mapping[str, Any], shown: Shown) -> list[tuple[str, str]]:
         ("events", f"{events['total']}: {_each(events['by_service'])}"),
         (
             "broken",
-            f"{broken['what']} after {broken['down_ms'] / 1000:.1f} s; the other services made "
-            f"{broken['events_of_other_services_meanwhile']} events meanwhile",
+            f"referral was killed with SIGKILL and came back after {broken['down_ms'] / 1000:.1f} s; the other "
+            f"services made {broken['events_of_other_services_meanwhile']} events meanwhile, and intake sent "
+            f"{broken['events_sent_twice']} of its own twice",
         ),
-        ("time", f"17 days of the office in {shown.phases['days']:.0f} s, {told['business_time']['stops']} stops"),
+        (
+            "time",
+            f"the office's clock came to {told['business_time']['ends_at'][:16]} in {shown.phases['days']:.0f} s, "
+            f"with {told['business_time']['stops']} stops",
+        ),
     ]
 
 
@@ -173,9 +179,3 @@ def _bad(line: str) -> bool:
 
 def _near(path: Path) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
-
-
-def _leaves(error: BaseException) -> list[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        return [leaf for inner in error.exceptions for leaf in _leaves(inner)]
-    return [error]

@@ -13,7 +13,7 @@ from kintsugi.pack import Pack, load
 from kintsugi.pack.samples import CASES, Script, load_script
 
 from kintsugi_office import running, topics
-from kintsugi_office.demo.checks import Check, of_evidence, of_figures
+from kintsugi_office.demo.checks import Check, of_days, of_evidence, of_figures
 from kintsugi_office.demo.days import Days, Happened
 from kintsugi_office.demo.desk import Desk, Ledger
 from kintsugi_office.demo.figures import Figures, figures
@@ -78,9 +78,9 @@ async def demonstrate(folder: Path, project: Path, view: View) -> Shown:
     evidence.mkdir()
     async with office:
         phases["start"] = time.monotonic() - started
-        happened, events = await _play(office, pack, script, (pack_folder / CASES).read_bytes(), ledger, view)
+        happened, events, error = await _play(office, pack, script, (pack_folder / CASES).read_bytes(), ledger, view)
         phases["days"] = time.monotonic() - started - sum(phases.values())
-        checks = [await at_the_end(office) for at_the_end in AT_THE_END]
+        checks = [] if error else [await at_the_end(office) for at_the_end in AT_THE_END]
         await collect.save(
             evidence,
             bootstrap=office.bootstrap,
@@ -95,30 +95,39 @@ async def demonstrate(folder: Path, project: Path, view: View) -> Shown:
     verdict = await asyncio.to_thread(judge.judge, layout.data)
     phases["reconcile"] = time.monotonic() - started - sum(phases.values())
     told = figures(events, happened, [json.loads(line) for line in ledger.file.read_text().splitlines()])
-    checks = [*of_evidence(verdict), *of_figures(told, happened), *checks]
+    checks = [of_days(error), *of_evidence(verdict), *of_figures(told, happened), *checks]
     return Shown(told, verdict, checks, time.monotonic() - started, phases, layout.data)
 
 
 async def _play(
     office: Office, pack: Pack, script: Script, samples: bytes, ledger: Ledger, view: View
-) -> tuple[Happened, Sequence[Seen]]:
-    desks = {role: Desk(office, ledger, role) for role in ("caseworker", "supervisor")}
+) -> tuple[Happened, Sequence[Seen], Exception | None]:
+    """What happened and was seen; and what ended the days too early, since the evidence then says what is missing."""
+    desks = {role: Desk(office, ledger, role) for role in ("caseworker", "supervisor", "operator")}
     desks["provider"] = Desk(office, ledger, None)
     plans = topics.planned(office.project / "contracts", office.country)
     try:
         async with Watch(office.bootstrap, plans, view.changed) as watch:
             view.watch = watch
+            days = Days(office, pack, script, desks, watch, view.day)
+            stopped: Exception | None = None
             with view.shown():
-                happened = await Days(office, pack, script, desks, watch, view.day).play(samples)
-            return happened, watch.events
+                try:
+                    await days.play(samples)
+                except Exception as error:
+                    stopped = error
+            return days.happened, watch.events, stopped
     finally:
         for desk in desks.values():
             await desk.close()
 
 
+_NEVER = "0001-01-01T00:00:00+00:00"
+
+
 def _facts(pack: Pack, script: Script, happened: Happened) -> dict[str, Any]:
     return {
-        "ends_at": happened.ends_at,
+        "ends_at": happened.reached.isoformat() if happened.reached else _NEVER,
         "zone": pack.country.zone,
         "people": {row: {"email": person.email, "phone": person.phone} for row, person in script.people.items()},
         "agencies": {agency.id: agency.email for agency in pack.directory.agencies},
