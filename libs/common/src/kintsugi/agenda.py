@@ -32,7 +32,8 @@ class Send(_Frozen):
     """A message that is to leave. What it says is decided by ``prepare`` at the moment of sending.
 
     ``recipient`` is an opaque reference (an agency, a role, ``survivor``), never an address. ``detail`` holds
-    references and codes only. ``expires`` is business time: after it the send ends as ``expired``.
+    references and codes only. ``expires`` is business time: after it the send ends as ``expired``. ``outward`` False
+    is for alerts to the office's own staff, which leave even while the case is on hold.
     """
 
     kind: Literal["send"] = "send"
@@ -41,6 +42,7 @@ class Send(_Frozen):
     delivery: Delivery
     expires: AwareDatetime
     not_before: AwareDatetime | None = None
+    outward: bool = True
     detail: Mapping[str, str] = Field(default_factory=dict)
 
     @property

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from kintsugi.contracts.base import Event
 from kintsugi.contracts.causes import Cause
-from kintsugi.contracts.registry import by_type
+from kintsugi.contracts.registry import by_type, decode
 from kintsugi.envelope import Envelope
 from kintsugi.service import Service
 
@@ -46,7 +46,7 @@ def decode_event(service: Service[Any], envelope: Envelope, value: bytes | None)
     if _NUL in value:
         return Decoded(fault=Cause.contract_violation)
     try:
-        return Decoded(model.decode(value, source=envelope.source, id=envelope.id))
+        return Decoded(decode(model, value, source=envelope.source, id=envelope.id))
     except ValidationError as error:
         unreadable = any(each["type"] == "json_invalid" for each in error.errors(include_input=False))
         return Decoded(fault=Cause.unreadable_body if unreadable else Cause.contract_violation)

@@ -20,6 +20,7 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.structs import RecordMetadata
 
+from kintsugi.envelope import MAX_HEADER_BYTES, MAX_VALUE_BYTES
 from kintsugi.failpoints import reach
 from kintsugi.store.rows import load_headers
 from kintsugi.telemetry.metrics import Metrics
@@ -30,6 +31,7 @@ log = structlog.get_logger("kintsugi.relay")
 CHANNEL = "kintsugi_outbox"
 _LOCK = 7_204_611_002
 PASS_ROWS = 500
+MAX_BATCH_BYTES = MAX_VALUE_BYTES + MAX_HEADER_BYTES + 4096
 POLL_SECONDS = 1.0
 PING_SECONDS = 2.0
 SEND_SECONDS = 30.0
@@ -77,7 +79,8 @@ class Brokers:
             acks="all",
             enable_idempotence=True,
             max_request_size=1_048_576,
-            max_batch_size=524_288,
+            # A batch counts as one message to the broker, whose limit the topic files set.
+            max_batch_size=MAX_BATCH_BYTES,
             linger_ms=0,
             request_timeout_ms=20_000,
             compression_type=None,

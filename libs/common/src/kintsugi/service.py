@@ -61,6 +61,7 @@ class Open(Protocol):
 class Context:
     """What a decision may look at besides its input and state. Immutable; ``now`` is business time, aware, UTC.
 
+    ``cause`` is the id of the event, command or deadline that is decided on.
     ``resources`` is what the service's composition root put there: an immutable snapshot of its own.
     """
 
@@ -69,6 +70,7 @@ class Context:
     subject: str
     pack: Pack
     open: Open
+    cause: str = ""
     on_hold: bool = False
     caller: Caller | None = None
     resources: Any = None

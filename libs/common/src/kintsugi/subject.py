@@ -52,6 +52,7 @@ class Progress:
     waiting: int = 0
     flow: str = ""
     trace: str = ""
+    skipped: tuple[tuple[str, int], ...] = ()
 
     def cursor(self, source: str) -> int:
         """The sequence of the last input of ``source``, 0 before the first."""
@@ -71,6 +72,7 @@ class Verdict(StrEnum):
     duplicate = "duplicate"
     older = "older"
     reused = "reused"
+    too_late = "too_late"
     lost_state = "lost_state"
 
 
@@ -78,15 +80,20 @@ def judge(envelope: Envelope, progress: Progress, *, own: str, subscribed: Colle
     """The order's answer to an event, not regarding holds.
 
     ``older`` means: a sequence below the cursor, whose id the cursor no longer knows; the caller looks it up and
-    counts a duplicate or a reused sequence. ``lost_state``: the event was caused by events of this very service
+    counts a duplicate or a reused sequence.
+    ``too_late``: the subject was released without it. ``lost_state``: the event was caused by events of this service
     that it does not remember, so its database is older than its own topic.
     """
     source = envelope.service
     cursor = progress.cursors.get(source)
+    if (source, envelope.sequence) in progress.skipped:
+        return Verdict.too_late
     if cursor is not None and envelope.sequence <= cursor.sequence:
         if envelope.sequence < cursor.sequence:
             return Verdict.older
         return Verdict.duplicate if envelope.id == cursor.id else Verdict.reused
+    if cursor is not None and envelope.id == cursor.id:
+        return Verdict.reused
     if envelope.seen.get(own, 0) > progress.sequence:
         return Verdict.lost_state
     return Verdict.waits if missing(envelope, progress, subscribed=subscribed) else Verdict.ready
@@ -129,7 +136,8 @@ def advance(progress: Progress, envelope: Envelope) -> Progress:
 def skip(progress: Progress, source: str, sequence: int) -> Progress:
     """An operator released the subject without an input that never came: the cursor passes it."""
     seen = {**progress.seen, source: max(progress.seen.get(source, 0), sequence)}
-    return replace(progress, cursors={**progress.cursors, source: Cursor(sequence, "")}, seen=seen)
+    cursors = {**progress.cursors, source: Cursor(sequence, "")}
+    return replace(progress, cursors=cursors, seen=seen, skipped=(*progress.skipped, (source, sequence)))
 
 
 def emitted(progress: Progress) -> Progress:

@@ -39,6 +39,7 @@ MOST_BYTES_PER_PARTITION = 1_048_576
 COMMIT_SECONDS = 1.0
 END_SECONDS = 0.5
 AHEAD_MS = 1_000
+UNMOVED_SECONDS = 30.0
 FIRST_WAIT, LONGEST_WAIT = 0.1, 5.0
 
 
@@ -66,6 +67,7 @@ class Consumption(Generic[S]):
         self._committed_at = 0.0
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
+        self._unmoved: dict[TopicPartition, tuple[int, float]] = {}
         self.beat: Callable[[], None] = lambda: None
         self._broker = KafkaBroker(
             bootstrap,
@@ -109,6 +111,18 @@ class Consumption(Generic[S]):
         """Why nothing is consumed although all is well: the circuit is open. None while it is closed."""
         cause = self._core.circuit.open_for
         return str(cause) if cause else None
+
+    @property
+    def unmoved(self) -> str | None:
+        """A partition that holds records and has not moved for half a minute while nothing keeps it back.
+
+        The client cannot read on there (a record whose header name is not text does that): a person must look.
+        """
+        now = time.monotonic()
+        for place, (_, since) in self._unmoved.items():
+            if now - since > UNMOVED_SECONDS:
+                return f"{place.topic}/{place.partition}"
+        return None
 
     async def start(self) -> None:
         """Joins the group; a broker that is not there is waited for."""
@@ -332,6 +346,7 @@ class Consumption(Generic[S]):
         places = list(self._positions)
         async with asyncio.timeout(5):
             ends = await consumer.end_offsets(places)
+        self._watch_movement(consumer, ends)
         for _ in range(20):
             reached = [place for place in places if self._positions.get(place, -1) >= ends[place]]
             if len(reached) == len(places):
@@ -350,6 +365,19 @@ class Consumption(Generic[S]):
             )
         self._core.after_commit(emitted=False, owed=True)
         return len(reached) == len(places)
+
+    def _watch_movement(self, consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> None:
+        paused = consumer.paused()
+        for place, end in ends.items():
+            position = self._positions.get(place, end)
+            if position >= end or place in paused:
+                self._unmoved.pop(place, None)
+            elif self._unmoved.get(place, (-1, 0.0))[0] != position:
+                self._unmoved[place] = (position, time.monotonic())
+        if (stuck := self.unmoved) is not None:
+            log.critical(
+                "partition_does_not_move", topic=stuck.partition("/")[0], partition=int(stuck.rpartition("/")[2])
+            )
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]

@@ -85,7 +85,9 @@ class Stepper(Generic[S]):
         self.office = office
         self.vault = vault
 
-    def context(self, subject: Subject[S], now: datetime, caller: Any = None, *, catching_up: bool = False) -> Context:
+    def context(
+        self, subject: Subject[S], now: datetime, caller: Any = None, *, cause: str = "", catching_up: bool = False
+    ) -> Context:
         """What a decision on ``subject`` may look at. ``catching_up``: what waits is just now being applied."""
 
         def open_(sealed: Sealed, model: type[Any]) -> Any:
@@ -100,6 +102,7 @@ class Stepper(Generic[S]):
             open=open_,
             on_hold=subject.progress.hold is not None or (subject.progress.waiting > 0 and not catching_up),
             caller=caller,
+            cause=cause,
             resources=self.office.resources,
         )
 
@@ -117,7 +120,7 @@ class Stepper(Generic[S]):
         handler = self.service.events.get(type(event))
         if handler is None:
             return moved, []
-        ctx = self.context(moved, now, catching_up=True)
+        ctx = self.context(moved, now, cause=envelope.id, catching_up=True)
         events = self._decide(handler, event, moved, ctx)
         return self.emit(moved, events, now, Causation(envelope.id, envelope.depth + 1, create))
 
@@ -126,7 +129,7 @@ class Stepper(Generic[S]):
     ) -> tuple[Subject[S], list[Own]]:
         """A command over HTTP. Raises :class:`Rejected` where it cannot be accepted."""
         handler = self.service.commands[type(command)]
-        ctx = self.context(subject, now, caller)
+        ctx = self.context(subject, now, caller, cause=causation.id)
         if ctx.on_hold and subject.progress.hold is not None and not handler.tightens:
             raise Rejected(
                 CASE_ON_HOLD,
@@ -140,7 +143,7 @@ class Stepper(Generic[S]):
     ) -> tuple[Subject[S], list[Own]]:
         """A deadline came due. Raises :class:`AgendaStuck` where what it led to leaves it owed."""
         handler = self.service.deadline(name)
-        events = self._decide(handler, name, subject, self.context(subject, due))
+        events = self._decide(handler, name, subject, self.context(subject, due, cause=causation.id))
         return self._settled(name, subject, events, due, causation)
 
     def outcome(
@@ -148,7 +151,7 @@ class Stepper(Generic[S]):
     ) -> tuple[Subject[S], list[Own]]:
         """A send ended. Raises :class:`AgendaStuck` where what it led to leaves it owed."""
         handler = self.service.outcome_of(outcome)
-        events = self._decide(handler, outcome, subject, self.context(subject, now))
+        events = self._decide(handler, outcome, subject, self.context(subject, now, cause=causation.id))
         return self._settled(outcome.name, subject, events, now, causation)
 
     def emit(

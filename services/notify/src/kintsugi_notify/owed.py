@@ -43,5 +43,6 @@ def _send(case: CaseFile, entry: str, recipient: str, expires: datetime) -> Send
         recipient=recipient,
         delivery=delivery,
         expires=expires,
+        outward=not recipient.startswith("staff/"),
         detail={"entry": entry, **({"again": str(again)} if again else {})},
     )

@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Annotated, Any, Generic, Literal
 
 from fastapi import APIRouter, Depends, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 from sqlalchemy import text
 
 from kintsugi.auth import Caller, require
@@ -34,10 +35,17 @@ class ReleaseBody(_Body):
     without: list[tuple[str, int]] = Field(default_factory=list, max_length=100)
 
 
+def _known_reason(value: object) -> object:
+    """The list is open to readers of events, not to those who write a reason."""
+    if value not in {str(reason) for reason in DiscardReason}:
+        raise PydanticCustomError("reason", "not a reason of the contract's list")
+    return value
+
+
 class DiscardBody(_Body):
     """Why the input is given up: a code from the contract's list."""
 
-    reason: DiscardReason
+    reason: Annotated[DiscardReason, BeforeValidator(_known_reason)]
 
 
 class ClockBody(_Body):

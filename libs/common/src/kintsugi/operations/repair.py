@@ -21,7 +21,7 @@ from kintsugi.shell.consuming import Consuming
 from kintsugi.shell.core import Core
 from kintsugi.shell.lines import Queued
 from kintsugi.shell.unit import Loaded
-from kintsugi.subject import advance, release, skip
+from kintsugi.subject import advance, ends_by_itself, release, skip
 
 _AUDIT = text("INSERT INTO audit (actor, action, subject, detail) VALUES (:actor, :action, :subject, :detail)")
 _DISCARD_DEAD = text("""
@@ -90,10 +90,15 @@ class Repair(Generic[S]):
                     "The case is not held at an event." if at is None else f"It is held at a {at.kind}, which is owed.",
                     "Mend the handler, then run 'kintsugi held release'.",
                 )
+            if ends_by_itself(loaded.subject.progress):
+                raise self._not_stored(at.source, loaded.subject.progress.cursor(at.source) + 1)
             queued = await self._at(unit, loaded, at.source, at.sequence, at.input_id)
             model = by_type(queued.envelope.type)
             protective = model is not None and model.protective
-            readable = decode_event(self._core.service, queued.envelope, queued.record.value).event is not None
+            readable = (
+                queued.fault is None
+                and decode_event(self._core.service, queued.envelope, queued.record.value).event is not None
+            )
             if protective and readable:
                 raise Problem(
                     409,
@@ -161,7 +166,11 @@ class Repair(Generic[S]):
             if queued.envelope.id == id_:
                 lines.remove(queued)
                 return queued
-        raise Problem(
+        raise self._not_stored(source, sequence)
+
+    @staticmethod
+    def _not_stored(source: str, sequence: int) -> Problem:
+        return Problem(
             409,
             "not_stored",
             "The input it is held for has not come",

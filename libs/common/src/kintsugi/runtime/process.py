@@ -136,6 +136,7 @@ class ServiceProcess:
         if self._exports is not None:
             self._exports.start()
         self._health.check("circuit", self._circuit)
+        self._health.check("topics", self._movement)
         self._health.check("database", self._database)
         self._health.open()
         log.info("service_started", service=self.name, version=self._version)
@@ -186,8 +187,6 @@ class ServiceProcess:
         app.state.verifier = Verifier(public, issuer_of(country), country=country)
         app.state.executor = _NotYet()
         app.state.office = self._core.office
-        app.state.clock = self._clock
-        app.state.engine = self._engine
         app.add_middleware(_InFlight, count=self._count)
         return app
 
@@ -244,6 +243,9 @@ class ServiceProcess:
 
     async def _circuit(self) -> str | None:
         return f"circuit_open_{self._consumption.stopped_for}" if self._consumption.stopped_for else None
+
+    async def _movement(self) -> str | None:
+        return "partition_does_not_move" if self._consumption.unmoved else None
 
     async def _database(self) -> str | None:
         async with self._engine.connect():

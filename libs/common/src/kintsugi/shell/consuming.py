@@ -40,10 +40,10 @@ class Consuming(Unit[S]):
         if verdict is Verdict.duplicate:
             self.settle(queued, "duplicate")
         elif verdict is Verdict.reused:
-            cursor = loaded.subject.progress.cursors[envelope.service]
-            # An operator released the case without it: it comes too late, and a person should see that it came.
-            late = cursor.sequence == envelope.sequence and not cursor.id
-            self.settle(queued, "dead", Cause.gap if late else Cause.sequence_reused)
+            self.settle(queued, "dead", Cause.sequence_reused)
+        elif verdict is Verdict.too_late:
+            # A person should see that what the case was released without has come after all.
+            self.settle(queued, "dead", Cause.gap)
         elif loaded.stands or verdict is Verdict.waits:
             self._line_up(loaded, queued)
         elif verdict is Verdict.lost_state:

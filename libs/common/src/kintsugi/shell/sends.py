@@ -39,11 +39,11 @@ SELECT a.subject, a.name FROM agenda a JOIN subjects s USING (subject)
 WHERE a.kind = 'send' AND a.claim IS NULL AND a.due_at <= :now
   AND (a.retry_at IS NULL OR a.retry_at <= :now) AND (a.not_before IS NULL OR a.not_before <= now())
   AND (s.status = 'ok' OR a.postponed IS DISTINCT FROM 'case_on_hold')
-  AND NOT EXISTS (SELECT FROM attempts t WHERE t.subject = a.subject AND t.recipient = a.recipient AND NOT t.settled)
+  AND NOT EXISTS (SELECT FROM attempts t WHERE t.subject = a.subject AND t.recipient = a.recipient AND t.result IS NULL)
 ORDER BY a.due_at, a.subject LIMIT 50
 """)
 _ENTRY = text("SELECT attempt, claim FROM agenda WHERE subject = :subject AND name = :name")
-_OPEN = text("SELECT 1 FROM attempts WHERE subject = :subject AND recipient = :recipient AND NOT settled LIMIT 1")
+_OPEN = text("SELECT 1 FROM attempts WHERE subject = :subject AND recipient = :recipient AND result IS NULL LIMIT 1")
 _POSTPONE = text("""
 UPDATE agenda SET postponed = :reason, retry_at = coalesce(CAST(:until AS timestamptz), 'infinity')
 WHERE subject = :subject AND name = :name
@@ -56,6 +56,7 @@ _ATTEMPT = text("""
 INSERT INTO attempts (claim, subject, name, attempt, recipient, delivery, template, locale, lease_until)
 VALUES (:claim, :subject, :name, :attempt, :recipient, :delivery, :template, :locale, now() + :lease)
 """)
+_SUBJECT_OF = text("SELECT subject FROM attempts WHERE claim = :claim")
 _ATTEMPT_ROW = text("SELECT * FROM attempts WHERE claim = :claim FOR UPDATE")
 _RESULT = text("""
 UPDATE attempts SET result = :result, reason = :reason, settled = :settled, ended_at = now() WHERE claim = :claim
@@ -162,12 +163,10 @@ class Sends(Generic[S]):
         core = self._core
         async with core.engine.begin() as connection:
             unit = Unit(core, connection, await self._clock.now(connection))
-            found = (
-                await connection.execute(text("SELECT subject FROM attempts WHERE claim = :c"), {"c": claim})
-            ).first()
-            if found is None:
+            subject = await connection.scalar(_SUBJECT_OF, {"claim": claim})
+            if subject is None:
                 return
-            await unit.load([found.subject], create=False)
+            await unit.load([subject], create=False)
             row = (await connection.execute(_ATTEMPT_ROW, {"claim": claim})).mappings().one()
             if row["settled"]:
                 return
@@ -205,7 +204,7 @@ class Sends(Generic[S]):
             return [row.claim for row in await connection.execute(_UNSETTLED)]
 
     async def _prepare(self, unit: Unit[S], loaded: Loaded[S], name: str, send: Send) -> Message | Postpone | Outcome:
-        if loaded.blocked or loaded.held or loaded.subject.progress.waiting:
+        if send.outward and (loaded.blocked or loaded.held or loaded.subject.progress.waiting):
             return Postpone(reason=CASE_ON_HOLD)
         if unit.now >= send.expires:
             return Outcome(name=name, result=Result.expired, reason="expired")

@@ -66,6 +66,7 @@ def dump_progress(progress: Progress) -> str:
             "s": dict(progress.seen),
             "f": progress.flow,
             "t": progress.trace,
+            **({"k": progress.skipped} if progress.skipped else {}),
         },
         separators=(",", ":"),
     )
@@ -82,6 +83,7 @@ def load_progress(text: str, sequence: int, hold: str | None, waiting: int) -> P
         waiting=waiting,
         flow=kept.get("f", ""),
         trace=kept.get("t", ""),
+        skipped=tuple((source, number) for source, number in kept.get("k", ())),
     )
 
 

@@ -30,7 +30,7 @@ HOLDS_GO_TO = Role.supervisor
 
 def about(event: Event, ctx: Context) -> About:
     """A reference to the event that led here."""
-    return About(type=event.type, event_id=getattr(ctx, "cause", "") or UNNAMED)
+    return About(type=event.type, event_id=ctx.cause or UNNAMED)
 
 
 def task(

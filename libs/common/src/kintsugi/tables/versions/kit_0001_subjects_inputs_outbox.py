@@ -112,7 +112,7 @@ CREATE TABLE attempts (
     ended_at    timestamptz
 );
 CREATE INDEX attempts_open ON attempts (lease_until) WHERE NOT settled;
-CREATE INDEX attempts_of_recipient ON attempts (subject, recipient) WHERE NOT settled;
+CREATE INDEX attempts_of_recipient ON attempts (subject, recipient) WHERE result IS NULL;
 
 CREATE TABLE positions (
     topic        text NOT NULL,

@@ -1,0 +1,2 @@
+async def measured(postgres, kafka, events):
+    return {"events_per_second": 0}
