@@ -15,7 +15,8 @@ What goes wrong: crashes between any two steps of a unit or a relay (begin, work
 the server ending a session in the middle; relays that overlap, fail half way, or repeat what was published; copies
 of records in any order; records that the broker acknowledged and lost, filled in late or never; handlers that raise
 until they are mended; operators who decide on a hold that is another one by the time they act, or give up on an
-event that still comes; clients that repeat a request under its key, in either process.
+event that still comes; somebody who writes another event under a number that is taken; clients that repeat a request
+under its key, in either process.
 
 What is assumed
 - A commit is atomic and durable, and reads after a lock see what was committed before. Outbox ids are drawn before
@@ -27,7 +28,9 @@ What is assumed
 - Deadlines and outcomes take the path of commands and are not told apart. Time is only patience: a wait becomes a
   hold once the awaited topic was read to its end.
 - Who knew what is followed by a set of events in the state, beside ``ce_seen``, never computed from it.
-- Left out: bodies, sealing, sends, protective types, dead letters by foreign hands, the recovery of a lost database.
+- An operator's command names the hold, or the input, it was decided on, and is refused when that is no longer so.
+- Left out: bodies, sealing, sends, protective types, other unreadable records, the recovery of a lost database (so
+  ``lost_state`` must never be said here).
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from kintsugi import subject
+from kintsugi.contracts.causes import Cause
 from kintsugi.envelope import Envelope
 from kintsugi.subject import Hold, Progress, Verdict
 
@@ -146,13 +147,13 @@ class SeenNotTransitive(Shell):
 class RaisingPassedBy(Shell):
     """A raising handler is logged and passed by: its event is lost, and nobody is told."""
 
-    def hold_at(self, unit: Unit, loaded: Loaded, event: Event, cause: object, source: str, sequence: int) -> None:
+    def hold_at(self, unit: Unit, loaded: Loaded, event: Event, cause: Cause) -> None:
         """Goes on with the next one."""
         for place, waiting in list(loaded.line.items()):
             if waiting is event:
                 del loaded.line[place]
                 unit.accounts[place] = "applied"
-        loaded.progress = subject.advance(loaded.progress, event.envelope)
+        loaded.progress = subject.advance(subject.release(loaded.progress), event.envelope)
 
 
 class ReleaseDropsLine(Shell):
@@ -200,9 +201,13 @@ class DiscardUnmarked(Shell):
 
 
 class OperatorsBlind(Shell):
-    """``release --without`` acts on the hold the operator saw, not on the one that stands."""
+    """Operators' commands act on what was seen, not on what stands when they are carried out."""
 
     def still(self, loaded: Loaded, at: Hold) -> bool:
+        """Not looked at again under the lock."""
+        return True
+
+    def still_next(self, loaded: Loaded, source: str, sequence: int) -> bool:
         """Not looked at again under the lock."""
         return True
 

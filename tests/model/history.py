@@ -10,7 +10,7 @@ from tests.model.checker import faults
 from tests.model.relay import Relay
 from tests.model.settings import draw
 from tests.model.shell import Shell
-from tests.model.world import World
+from tests.model.world import Endless, World
 
 
 @dataclass(slots=True)
@@ -27,7 +27,10 @@ def history(seed: str, shell: type[Shell] = Shell, relay: type[Relay] = Relay) -
     """Runs the history of a seed, and says what is wrong with it."""
     rng = Random(seed)
     world = World(draw(rng), rng, shell, relay)
-    rested = world.run()
+    try:
+        rested = world.run()
+    except Endless:
+        return world, ["endless: a unit tries the same again and again"]
     return world, faults(world, rested)
 
 

@@ -30,6 +30,7 @@ class Setting:
     raising: float
     swallowing: float
     repeating: float
+    forging: float
 
 
 def draw(rng: Random) -> Setting:
@@ -52,4 +53,5 @@ def draw(rng: Random) -> Setting:
         raising=rng.choice((0.0, 0.03, 0.08)),
         swallowing=rng.choice((0.0, 0.0, 0.15)),
         repeating=rng.choice((0.0, 0.03, 0.08)),
+        forging=rng.choice((0.0, 0.0, 0.0, 0.02)),
     )

@@ -160,7 +160,7 @@ class Shell:
     # One event.
 
     def take(self, unit: Unit, place: Place, event: Event) -> None:
-        """Accounts for one record: applied, ignored, duplicate, waiting, held, or dead."""
+        """Accounts for one record: applied, ignored, duplicate, late, waiting, held, or dead."""
         loaded = unit.loaded[event.envelope.subject]
         verdict = self.judge(loaded, event.envelope)
         if verdict is Verdict.ready and not loaded.stands:
@@ -171,18 +171,20 @@ class Shell:
             self.line_up(loaded, place, event)
             self.world.seen["waited"] += 1
         elif verdict is Verdict.lost_state:
-            unit.accounts[place] = "dead"
-        else:
+            unit.accounts[place] = "lost state"
+        elif verdict is Verdict.too_late:
+            unit.accounts[place] = "late"
+        elif verdict is Verdict.older:
             unit.accounts[place] = self.known(loaded, event)
-            if unit.accounts[place] == "late":
-                self.world.seen["late, judged " + verdict] += 1
+        else:
+            unit.accounts[place] = "duplicate" if verdict is Verdict.duplicate else "dead"
 
     def judge(self, loaded: Loaded, envelope: Envelope) -> Verdict:
         """The kit's answer."""
         return subject.judge(envelope, loaded.progress, own=self.name, subscribed=self.subscribed)
 
     def known(self, loaded: Loaded, event: Event) -> str:
-        """What an event under a taken number is: a copy, one that came after it was given up, or another event."""
+        """What an event is whose number was passed: a copy, another event, or one that was given up."""
         for entry in loaded.journal:
             if entry.source == event.source and entry.sequence == event.envelope.sequence:
                 if entry.event is None:
@@ -200,7 +202,7 @@ class Shell:
         if (self.name, event.number) in self.world.raising:
             unit.accounts[place] = "held"
             self.line_up(loaded, place, event)
-            self.hold_at(unit, loaded, event, Cause.handler_raised, event.source, event.envelope.sequence)
+            self.hold_at(unit, loaded, event, Cause.handler_raised)
             return
         envelope = event.envelope
         status = "ignored" if envelope.type in self.ignored else "applied"
@@ -235,8 +237,8 @@ class Shell:
             self.release(unit, loaded, at)
 
     def next_ready(self, unit: Unit, loaded: Loaded) -> tuple[Place, Event] | None:
-        """The first of the line that may be applied; copies of what was applied meanwhile leave the line."""
-        for place, event in list(loaded.line.items()):
+        """The first of the line that may be applied, by place; copies of what was applied meanwhile leave the line."""
+        for place, event in sorted(loaded.line.items()):
             expected = loaded.progress.cursor(event.source) + 1
             if event.envelope.sequence < expected:
                 unit.accounts[place] = self.known(loaded, event)
@@ -248,11 +250,12 @@ class Shell:
 
     # Holds.
 
-    def hold_at(self, unit: Unit, loaded: Loaded, event: Event, cause: Cause, source: str, sequence: int) -> None:
-        """The subject stands still, and says so."""
-        self.emit(unit, loaded, "input.held", About(source, sequence, cause), event.envelope.id, 0)
+    def hold_at(self, unit: Unit, loaded: Loaded, event: Event, cause: Cause) -> None:
+        """The subject stands still at an event, and says so."""
+        envelope = event.envelope
+        self.emit(unit, loaded, "input.held", About(event.source, envelope.sequence, cause), envelope.id, 0)
         since = str(self.world.tick())
-        at = Hold(cause, "event", source, sequence, event.envelope.id, event.envelope.type, since)
+        at = Hold(cause, "event", event.source, envelope.sequence, envelope.id, envelope.type, since)
         self.world.seen["held " + cause] += 1
         self.world.seen["hold replaced"] += loaded.progress.hold is not None
         loaded.progress = subject.hold(loaded.progress, at)
@@ -263,17 +266,17 @@ class Shell:
         self.emit(unit, loaded, "input.released", About(at.source, at.sequence, at.cause), at.input_id, 0)
         self.world.seen["released"] += 1
 
-    def release_without(self, unit: Unit, loaded: Loaded, at: Hold) -> None:
+    def release_without(self, unit: Unit, loaded: Loaded, source: str, sequence: int) -> None:
         """An operator gives up on an input that never came."""
-        loaded.progress = subject.skip(subject.release(loaded.progress), at.source, at.sequence)
-        loaded.journal = (*loaded.journal, Entry("skipped", at.source, at.sequence, None))
-        self.emit(unit, loaded, "input.discarded", About(at.source, at.sequence, at.cause), at.input_id, 0)
+        loaded.progress = subject.skip(subject.release(loaded.progress), source, sequence)
+        loaded.journal = (*loaded.journal, Entry("skipped", source, sequence, None))
+        self.emit(unit, loaded, "input.released", About(source, sequence, "without"), "", 0)
         self.world.seen["skipped"] += 1
 
     def discard(self, unit: Unit, loaded: Loaded, at: Hold) -> None:
         """An operator discards the held input: its place in the order is passed, its effect never happens."""
         for place, event in list(loaded.line.items()):
-            if event.source == at.source and event.envelope.sequence == at.sequence:
+            if event.source == at.source and event.envelope.id == at.input_id:
                 del loaded.line[place]
                 unit.accounts[place] = "discarded"
                 self.pass_by(loaded, event, "discarded")
@@ -285,6 +288,12 @@ class Shell:
     def still(self, loaded: Loaded, at: Hold) -> bool:
         """Whether the hold an operator saw is the one that stands, now that its subject is locked."""
         return loaded.progress.hold == at
+
+    def still_next(self, loaded: Loaded, source: str, sequence: int) -> bool:
+        """Whether something still waits, and the input an operator gives up is the next of its source."""
+        return (loaded.progress.hold is not None or bool(loaded.line)) and loaded.progress.cursor(
+            source
+        ) + 1 == sequence
 
     # Own events.
 

@@ -17,6 +17,7 @@ HAPPENS = (
     "duplicate",
     "expired",
     "filled in",
+    "forged",
     "held gap",
     "held handler_raised",
     "ignored",

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from random import Random
 
+from kintsugi.contracts.causes import Cause
 from kintsugi.subject import gap_cause, missing
 
 from tests.model import operators
@@ -15,6 +16,11 @@ from tests.model.shell import Loaded, Shell, Unit
 from tests.model.storage import Event, Place, Queue, Topics
 
 ROUNDS = 60
+ENDLESS = 3_000
+
+
+class Endless(Exception):
+    """Something is tried again and again within one unit."""
 
 
 class Process:
@@ -36,6 +42,7 @@ class World:
         self.seen: Counter[str] = Counter()
         self.past: list[int] = []
         self.raising: set[tuple[str, int]] = set()
+        self.forged: set[int] = set()
         self.facts = 0
         self.faults = True
         self.topics = Topics([(name, at) for name in NAMES for at in range(PARTITIONS)], setting.partitions)
@@ -53,7 +60,9 @@ class World:
     # What the shell asks.
 
     def number(self) -> int:
-        """The id of a new event."""
+        """The id of a new event. Raises Endless where there are far more than a history can have."""
+        if len(self.past) == ENDLESS:
+            raise Endless
         self.past.append(0)
         return len(self.past) - 1
 
@@ -99,6 +108,8 @@ class World:
             self._act(processes[int(random() * len(processes))])
             if random() < self.setting.repeating:
                 operators.repeat(self)
+            if random() < self.setting.forging:
+                operators.forge(self)
         return self._settle()
 
     def _act(self, process: Process) -> None:
@@ -239,7 +250,7 @@ class World:
     def _answer(self, key: str, numbers: tuple[int, ...]) -> None:
         self.seen["answered"] += 1
         if self.answered.setdefault(key, numbers) != numbers:
-            self.contradicted.append(key)
+            self.contradicted.append(f"request {key} has two answers")
 
     def _patience(self, process: Process) -> Unit | None:
         """Somewhere a wait has outlived the reading of the awaited topic to its end: it becomes a hold."""
@@ -251,19 +262,26 @@ class World:
 
         def run(unit: Unit) -> None:
             loaded = unit.loaded[name]
+            shell.drain(unit, loaded)
             if loaded.progress.hold is None:
                 self._become_a_hold(shell, unit, loaded)
 
         return Unit([name], run)
 
     def _become_a_hold(self, shell: Shell, unit: Unit, loaded: Loaded) -> None:
-        for event in loaded.line.values():
+        at = self.setting.partitions[loaded.subject]
+        read = shell.database.positions
+        if any(read[queue] < len(self.topics.logs[queue]) for queue in shell.queues if queue[1] == at):
+            return
+        line = list(loaded.line.values())
+        self.rng.shuffle(line)
+        for event in line:
             awaited = missing(event.envelope, loaded.progress, subscribed=shell.subscribed)
-            if awaited is None:
-                continue
-            queue = awaited[0], self.setting.partitions[loaded.subject]
-            if shell.database.positions[queue] == len(self.topics.logs[queue]):
-                shell.hold_at(unit, loaded, event, gap_cause(event.envelope, loaded.progress), *awaited)
+            if awaited is not None:
+                cause = gap_cause(event.envelope, loaded.progress)
+                if (cause is Cause.gap) != (awaited[0] == event.source):
+                    self.contradicted.append(f"a hold of {shell.name} that waits for {awaited} is called {cause}")
+                shell.hold_at(unit, loaded, event, cause)
                 return
 
     def _operator(self, shell: Shell) -> Unit | None:
