@@ -18,11 +18,17 @@ PROJECT = HERE.parents[1]
 SERVICE = ("kintsugi-assessment", "kintsugi-intake", "kintsugi-notify", "kintsugi-referral")
 JOBS = (*SERVICE, "aiosmtpd", "typer")
 BUILD = ("hatchling",)
-# Both architectures the images are built for; what only another system needs is left out.
-LINUX = [
-    {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix", "platform_machine": machine}
-    for machine in ("x86_64", "aarch64")
-]
+# What the images run on, whatever this machine is: both architectures, and the base image's Python.
+_IMAGE = {
+    "implementation_name": "cpython",
+    "os_name": "posix",
+    "platform_python_implementation": "CPython",
+    "platform_system": "Linux",
+    "python_full_version": "3.11.14",
+    "python_version": "3.11",
+    "sys_platform": "linux",
+}
+LINUX = [_IMAGE | {"platform_machine": machine} for machine in ("x86_64", "aarch64")]
 
 
 def entries(lock: str) -> dict[str, str]:
