@@ -86,7 +86,7 @@ class Scene:
         self.sent[(service, subject)] = max(number, self.sent.get((service, subject), 0))
         model = by_type(f"kintsugi.{event}.v1")
         assert model is not None
-        value = body or _example(event)
+        value = body or example(event)
         topic = self.topic(service)
         id_ = str(uuid.uuid4())
         headers = encode(
@@ -304,6 +304,7 @@ def case() -> str:
     return f"case/{uuid.uuid4()}"
 
 
-def _example(event: str) -> bytes:
+def example(event: str) -> bytes:
+    """A value of the contract's own examples."""
     folder = _CONTRACTS / "events" / event / "examples" / "accept"
     return next(path for path in sorted(folder.glob("*.json")) if not path.name.startswith("sealed")).read_bytes()
