@@ -46,7 +46,12 @@ def _answers(events: Sequence[Seen], ledger: Sequence[dict[str, Any]]) -> Iterat
         for line in ledger
         if line["action"] == "answers" and line["about"].get("finish")
     }
-    proposed = {e.id: e.data["assessment_id"] for e in events if e.type == "referral.proposed"}
+    completed = {event.id for event in events if event.type == "assessment.completed"}
+    proposed = {
+        event.id: event.data["assessment_id"]
+        for event in events
+        if event.type == "referral.proposed" and event.causation in completed
+    }
     last: dict[str, int] = {}
     for event in events:
         if event.type == "staff_task.created" and (assessment := proposed.get(event.causation)) in asked:
