@@ -248,6 +248,12 @@ def scored_items() -> list[str]:
     return [item["id"] for domain in content["domains"] for item in domain["items"]]
 
 
+def agencies() -> list[str]:
+    """The agencies of the country's directory."""
+    file = project_folder() / "countries" / "xa" / "directory" / "organizations.json"
+    return [str(each["id"]) for each in json.loads(file.read_text(encoding="utf-8"))]
+
+
 def _profile(number: int) -> dict[str, Any]:
     return {
         "contact_by": "organisation",

@@ -39,11 +39,20 @@ def _intake(evidence: Evidence) -> Fold:
             case[f"consent {data['purpose']} {data.get('agency')}"] = data["decision"]
         elif event.type == "consent.withdrawn":
             case[f"consent {data['purpose']} {data.get('agency')}"] = "withdrawn"
+    for case in fold.values():
+        consents = [(name.split()[1], decision) for name, decision in case.items() if name.startswith("consent ")]
+        case |= {"kept state": case.get("state"), "kept consents": sorted(consents)}
     return fold
 
 
 def _intake_found(base: Base) -> Fold:
     fold: Fold = defaultdict(dict)
+    for row in base.tables["subjects"]:
+        state = json.loads(row["state"])
+        fold[row["subject"]]["kept state"] = state.get("status")
+        fold[row["subject"]]["kept consents"] = sorted(
+            (each["purpose"], each["decision"]) for each in state.get("consents", {}).values()
+        )
     for row in base.views["cases"]:
         fold[row["subject"]] |= {"case": row["case_ref"], "state": row["state"]}
     for row in base.views["consents"]:
@@ -67,11 +76,22 @@ def _assessment(evidence: Evidence) -> Fold:
             fold[event.subject][name] = status
         elif event.type == "assessment.overdue":
             fold[event.subject][f"{name} overdue"] = True
+    for case in fold.values():
+        kept = {name: status for name, status in case.items() if name.startswith("assessment ")}
+        case |= {f"kept {name}": status for name, status in kept.items()} | {"kept case": case.get("case")}
     return fold
 
 
 def _assessment_found(base: Base) -> Fold:
     fold: Fold = defaultdict(dict)
+    for row in base.tables["subjects"]:
+        case, state = fold[row["subject"]], json.loads(row["state"])
+        case["kept case"] = state.get("case_ref")
+        for each in state.get("assessments", {}).values():
+            name = f"kept assessment {each['assessment_id']}"
+            case[name] = each.get("standing", "scheduled")
+            if each.get("overdue"):
+                case[f"{name} overdue"] = True
     for row in base.views["cases"]:
         fold[row["subject"]]["case"] = row["case_ref"]
     for row in base.views["assessments"]:
@@ -109,6 +129,8 @@ def _referral(evidence: Evidence) -> Fold:
             fold[event.subject][name] = "requested"
         elif event.type == "referral.status_changed":
             fold[event.subject][name] = data["status"]
+    for case in fold.values():
+        case |= {f"kept {name}": status for name, status in case.items() if name.startswith("referral ")}
     return fold
 
 
@@ -120,6 +142,8 @@ def _referral_found(base: Base) -> Fold:
             fold[row["subject"]]["case"] = state["case_ref"]
         for agency, consent in state.get("consents", {}).items():
             fold[row["subject"]][f"consent sharing {agency}"] = consent["decision"]
+        for each in state.get("referrals", {}).values():
+            fold[row["subject"]][f"kept referral {each['referral_id']}"] = each.get("status", "proposed")
     for row in base.views["referrals"]:
         fold[row["subject"]][f"referral {row['referral_id']}"] = row["status"]
     return fold
@@ -142,6 +166,9 @@ def _notify(evidence: Evidence) -> Fold:
             event.type == "notification.failed" and event.data["final"]
         ):
             fold[event.subject][f"notification {event.data['notification_id']}"] = event.type.partition(".")[2]
+    for case in fold.values():
+        named = [name for name in case if name.startswith(("task ", "notification "))]
+        case |= {f"kept {name}": case[name] for name in named}
     return fold
 
 
@@ -159,6 +186,10 @@ def _notify_found(base: Base) -> Fold:
         for mail in state.get("mails", {}).values():
             if mail["kind"] == "provider_request":
                 case[f"mail {mail['referral_id']}"] = True
+        for task in state.get("tasks", {}).values():
+            case[f"kept task {task['task_id']}"] = True
+        for each in state.get("ended", {}).values():
+            case[f"kept notification {each['notification_id']}"] = each["status"]
     for row in base.views["staff_tasks"]:
         fold[row["subject"]][f"task {row['task_id']}"] = True
     for row in base.views["notifications"]:

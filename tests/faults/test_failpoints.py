@@ -31,16 +31,8 @@ GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
         ("consume.inputs_written", "consume.outbox_written", "consume.agenda_written"),
     ),
     "commit": ("assessment", ("consume.positions_written", "consume.committed")),
-    "send": (
-        "notify",
-        (
-            "send.claimed",
-            "send.attempt_committed",
-            "send.sent",
-            "send.outcome_written",
-            "send.outcome_committed",
-        ),
-    ),
+    "send": ("notify", ("send.claimed", "send.attempt_committed", "send.sent")),
+    "outcome": ("notify", ("send.outcome_written", "send.outcome_committed")),
 }
 """What is killed where. Timers have a test of their own: their time must come first."""
 TIMERS = ("timer.picked", "timer.committed")

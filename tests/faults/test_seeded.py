@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
 
 from tests.faults.checker import Findings, check
-from tests.faults.clients import Desk, People
+from tests.faults.clients import Desk, People, agencies
 from tests.faults.harness import Platform, Servers
 from tests.faults.report import Report
 from tests.faults.test_duplicates import again
@@ -57,18 +58,20 @@ async def trial(servers: Servers, bug: str, failpoint: str) -> Findings:
             people = People(desk)
             refs = [await people.meet() for _ in range(4)]
             work = [
-                people.consent(ref, f"agency-{number}", at=desks[number % len(desks)])
+                people.consent(ref, agency, at=desks[number % len(desks)])
                 for ref in refs
-                for number in range(6)
+                for number, agency in enumerate(agencies()[:6])
             ]
-            await asyncio.gather(*work, return_exceptions=bool(bug))
+            await asyncio.gather(*work)
         await _sent(platform)
         await again(platform, (await platform.evidence()).records[f"{platform.country}.intake.v1"], times=2)
         if failpoint:
             assessment.start(KINTSUGI_FAILPOINT=f"{failpoint}:1")
             assert await assessment.dies(60) == -9
         assessment.start()
-        await assessment.ready()
+        with contextlib.suppress(*(AssertionError,) if bug else ()):
+            # The kit notices some of them itself, and refuses to go on.
+            await assessment.ready(20)
         await platform.quiet(6 if bug else 45)
         return check(await platform.evidence())
 

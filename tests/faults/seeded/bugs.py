@@ -94,6 +94,7 @@ def lock_after_read() -> None:
             await right(self, wanted, create=create)
         finally:
             sql.LOCK = lock
+        await self.connection.execute(text("SELECT pg_sleep(0.02)"))
         await self.connection.execute(lock, {"subjects": wanted})
 
     unit.Unit.load = early  # type: ignore[method-assign]
