@@ -11,6 +11,7 @@ from tests.model.storage import Event
 from tests.model.world import World
 
 AT_REST = frozenset({"applied", "ignored", "duplicate", "discarded", "late"})
+FORGED = frozenset({"dead", "late"})
 Firsts = dict[tuple[str, str], dict[int, Event]]
 
 
@@ -188,7 +189,7 @@ def _accounts(world: World) -> Iterator[str]:
             received += len(log)
             for offset, event in enumerate(log):
                 status = accounts.get((*queue, offset))
-                if status not in AT_REST and (status != "dead" or event.number not in world.forged):
+                if status not in (FORGED if event.number in world.forged else AT_REST):
                     yield f"account: {name} has {status} for {queue[0]} {event.envelope.subject} at {offset}"
                 elif status not in ("duplicate", "late", "dead"):
                     effects[queue[0], event.envelope.subject, event.envelope.sequence] += 1
