@@ -35,9 +35,9 @@ class Hold:
     since: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Progress:
-    """Where a subject stands in one service.
+    """Where a subject stands in one service. A value: never changed in place (not frozen, since that costs time).
 
     ``sequence``: events this service has emitted for it. ``cursors``: per subscribed source, the last input.
     ``seen``: per source, subscribed or not, the greatest sequence known to lie behind this state.
@@ -124,12 +124,15 @@ def advance(progress: Progress, envelope: Envelope) -> Progress:
         if sequence > seen.get(name, 0):
             seen[name] = sequence
     seen[source] = max(seen.get(source, 0), envelope.sequence)
-    return replace(
-        progress,
+    return Progress(
+        sequence=progress.sequence,
         cursors={**progress.cursors, source: Cursor(envelope.sequence, envelope.id)},
         seen=seen,
+        hold=progress.hold,
+        waiting=progress.waiting,
         flow=progress.flow or envelope.correlationid,
         trace=envelope.traceparent or progress.trace,
+        skipped=progress.skipped,
     )
 
 
@@ -140,9 +143,18 @@ def skip(progress: Progress, source: str, sequence: int) -> Progress:
     return replace(progress, cursors=cursors, seen=seen, skipped=(*progress.skipped, (source, sequence)))
 
 
-def emitted(progress: Progress) -> Progress:
-    """One more event of this service's own."""
-    return replace(progress, sequence=progress.sequence + 1)
+def emitted(progress: Progress, envelope: Envelope | None = None) -> Progress:
+    """One more event of this service's own; its flow and trace are the subject's from here on."""
+    return Progress(
+        sequence=progress.sequence + 1,
+        cursors=progress.cursors,
+        seen=progress.seen,
+        hold=progress.hold,
+        waiting=progress.waiting,
+        flow=envelope.correlationid if envelope else progress.flow,
+        trace=(envelope.traceparent if envelope else None) or progress.trace,
+        skipped=progress.skipped,
+    )
 
 
 def hold(progress: Progress, at: Hold) -> Progress:

@@ -7,7 +7,7 @@ not been fetched yet, :class:`kintsugi.vault.KeysMissing` leaves the step and th
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic
 
@@ -42,16 +42,16 @@ class Causation:
     create: Create = lambda _topic, _id, _flow, _type: None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Subject(Generic[S]):
-    """A subject as this service knows it at one moment."""
+    """A subject as this service knows it at one moment. A value: never changed in place."""
 
     id: str
     progress: Progress
     state: S
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Own:
     """An event this service emitted: its envelope, and the event as any consumer would read it (sealed)."""
 
@@ -113,10 +113,10 @@ class Stepper(Generic[S]):
 
         ``event`` None means that the type is none of ours: only the cursor moves.
         """
-        moved = replace(subject, progress=advance(subject.progress, envelope))
+        progress = advance(subject.progress, envelope)
         if event is None:
-            return moved, []
-        moved = replace(moved, state=self.service.evolve(event, moved.state))
+            return Subject(subject.id, progress, subject.state), []
+        moved = Subject(subject.id, progress, self.service.evolve(event, subject.state))
         handler = self.service.events.get(type(event))
         if handler is None:
             return moved, []
@@ -166,10 +166,8 @@ class Stepper(Generic[S]):
             if len(value) > MAX_VALUE_BYTES:
                 raise OversizeEvent(event.type)
             own.append(Own(envelope, sealed, value))
-            progress = emitted(replace(subject.progress, flow=envelope.correlationid))
-            if envelope.traceparent:
-                progress = replace(progress, trace=envelope.traceparent)
-            subject = replace(subject, progress=progress, state=self.service.evolve(sealed, subject.state))
+            state = self.service.evolve(sealed, subject.state)
+            subject = Subject(subject.id, emitted(subject.progress, envelope), state)
         return subject, own
 
     def agenda(self, subject: Subject[S]) -> Agenda:

@@ -60,7 +60,8 @@ class Batches(Generic[S]):
             if fault is not Fault.refused:
                 raise
             return await self._narrow(chunk, positions)
-        self._size = min(self._most, self._size * 2)
+        # A batch that was cut for time sets the size of the next: what is not reached would be read for nothing.
+        self._size = max(16, batch.count) if batch.count < len(chunk) else min(self._most, self._size * 2)
         return batch
 
     async def _narrow(self, records: Sequence[Record], positions: Mapping[Place, int]) -> Batch:

@@ -13,8 +13,10 @@ from kintsugi.contracts.causes import Cause
 from kintsugi.envelope import Headers
 from kintsugi.subject import Cursor, Hold, Progress
 
+_dumps = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class Record:
     """A record as it lies on a topic. ``appended_ms`` is the broker's time in milliseconds since 1970."""
 
@@ -48,9 +50,7 @@ class SubjectRow:
 
 def dump_headers(headers: Headers) -> bytes:
     """Headers as bytes that :func:`load_headers` turns back exactly, null and non-UTF-8 values included."""
-    return json.dumps(
-        [[name, None if raw is None else raw.decode("latin-1")] for name, raw in headers], separators=(",", ":")
-    ).encode("ascii")
+    return _dumps([(name, None if raw is None else raw.decode("latin-1")) for name, raw in headers]).encode("ascii")
 
 
 def load_headers(raw: bytes) -> list[tuple[str, bytes | None]]:
@@ -60,15 +60,14 @@ def load_headers(raw: bytes) -> list[tuple[str, bytes | None]]:
 
 def dump_progress(progress: Progress) -> str:
     """Cursors, seen, flow and trace as text; counter, hold and waiting have columns of their own."""
-    return json.dumps(
+    return _dumps(
         {
             "c": {source: [cursor.sequence, cursor.id] for source, cursor in progress.cursors.items()},
             "s": dict(progress.seen),
             "f": progress.flow,
             "t": progress.trace,
             **({"k": progress.skipped} if progress.skipped else {}),
-        },
-        separators=(",", ":"),
+        }
     )
 
 
