@@ -50,7 +50,6 @@ class Settings(BaseSettings):
     profile: Profile = Profile.development
     log_file: Path | None = None
     span_file: Path | None = None
-    otlp_endpoint: str | None = None
     trace_ratio: Annotated[float, Field(ge=0, le=1)] = 0.1
     smtp_url: str | None = None
     mail_from: str = "no-reply@office.example"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Generic
 
 import structlog
@@ -85,20 +85,24 @@ class Owed(Generic[S]):
                 return False
             if due.overtaken:
                 log.error("deadline_overtaken", subject=due.subject)
-            fired = await self._deadlines.fire(due) or fired
+            with self._one_subject(due.subject):
+                fired = await self._deadlines.fire(due) or fired
         return fired
 
     async def send(self) -> bool:
         """Settles what was left behind, then claims and sends what may leave, eight at once."""
         for claim in await self._sends.unsettled():
-            await self._sends.settle(claim)
+            with self._one_subject(None):
+                await self._sends.settle(claim)
         claimed_any = False
         for subject, name in await self._sends.runnable():
             if self.stopping:
                 return False
             await self._slots.acquire()
+            claimed: Claimed | None = None
             try:
-                claimed = await self._sends.claim(subject, name)
+                with self._one_subject(subject):
+                    claimed = await self._sends.claim(subject, name)
             except BaseException:
                 self._slots.release()
                 raise
@@ -114,9 +118,24 @@ class Owed(Generic[S]):
     async def look_for_gaps(self) -> bool:
         """Holds subjects whose wait has outlived the reading of their topics."""
         for subject in await self._gaps.outlived():
-            if await self._gaps.hold(subject):
+            held = False
+            with self._one_subject(subject):
+                held = await self._gaps.hold(subject)
+            if held:
                 log.error("wait_became_a_hold", subject=subject)
         return False
+
+    @staticmethod
+    @contextlib.contextmanager
+    def _one_subject(subject: str | None) -> Iterator[None]:
+        """What fails for one subject is said and passed over, so that the others are served; the machinery's own
+        failures go on to the loop, which backs off."""
+        try:
+            yield
+        except Exception as error:
+            if classify(error) in (Fault.away, Fault.stale):
+                raise
+            log.error("subject_failed", subject=subject, error=type(error).__name__, exc_info=error)
 
     async def settle_down(self, seconds: float) -> None:
         """Waits for messages that are being sent; what is left is settled by the next process."""

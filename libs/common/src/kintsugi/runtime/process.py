@@ -36,6 +36,7 @@ from kintsugi.shell.deadlines import Deadlines
 from kintsugi.shell.gaps import Gaps
 from kintsugi.shell.requests import Requests
 from kintsugi.shell.sends import Sends
+from kintsugi.store.housekeeping import tidy
 from kintsugi.telemetry.metrics import Metrics
 from kintsugi.telemetry.otlp_metrics import MetricsExport
 from kintsugi.telemetry.tracing import Tracing
@@ -48,6 +49,7 @@ DRAIN_SECONDS = 10
 SENDING_SECONDS = 20.0
 RELAY_SECONDS = 10.0
 STUCK_SECONDS = 60.0
+TIDY_SECONDS = 3600.0
 
 
 class ServiceProcess:
@@ -60,6 +62,7 @@ class ServiceProcess:
         self._watchdog = watchdog
         self._version = importlib.metadata.version("kintsugi-common")
         pack = packs.load(settings.countries / settings.country)
+        _known_policies(application, pack)
         self._metrics = Metrics(self.name, self._version)
         self._tracing = Tracing.from_environment(
             self.name, settings.trace_ratio, settings.span_file, version=self._version
@@ -98,6 +101,7 @@ class ServiceProcess:
             Loop("deadlines", self._owed.fire, every),
             Loop("sends", self._owed.send, every),
             Loop("gaps", self._owed.look_for_gaps, GAP_SECONDS),
+            Loop("housekeeping", self._tidy, TIDY_SECONDS),
         ]
         self._health = Health()
         self._in_flight = 0
@@ -130,7 +134,8 @@ class ServiceProcess:
         self._consumption.beat = self._beat("consumer")
         await self._consumption.start()
         for loop in self._loops:
-            loop.beat = self._beat(loop.name)
+            if loop.name != "housekeeping":
+                loop.beat = self._beat(loop.name)
             self._spawn(loop.run(), loop.name)
         self._watchdog.rest(f"{self.name}-start")
         if self._exports is not None:
@@ -241,6 +246,11 @@ class ServiceProcess:
     async def _resend(self, since: datetime) -> int:
         return await self._relay.resend(since)
 
+    async def _tidy(self) -> bool:
+        for name in await tidy(self._engine):
+            log.info("part_made_or_dropped", name=name)
+        return False
+
     async def _circuit(self) -> str | None:
         return f"circuit_open_{self._consumption.stopped_for}" if self._consumption.stopped_for else None
 
@@ -278,6 +288,17 @@ class ServiceProcess:
             if task.done() and not task.cancelled() and task.exception() is not None:
                 return task.exception()
         return None
+
+
+def _known_policies(application: Application[Any], pack: packs.Pack) -> None:
+    """Raises CannotStart where the country tightens by a policy that the service does not have."""
+    for handler, names in pack.country.policies.get(application.name, {}).items():
+        if unknown := set(names) - set(application.service.tightening):
+            known = ", ".join(sorted(application.service.tightening)) or "none"
+            raise CannotStart(
+                f"service '{application.name}': country.yaml tightens '{handler}' by {', '.join(sorted(unknown))}, "
+                f"which this service does not have; it has: {known}"
+            )
 
 
 class _NotYet:

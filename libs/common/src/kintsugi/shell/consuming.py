@@ -22,7 +22,7 @@ class Consuming(Unit[S]):
 
     def __init__(self, *arguments: object, refuse: frozenset[str] = frozenset()) -> None:
         super().__init__(*arguments)  # type: ignore[arg-type]
-        self._refuse = refuse
+        self.refuse = refuse
         self._lines: dict[str, Lines] = {}
         self._applied: dict[tuple[str, str, int], str] = {}
 
@@ -70,9 +70,9 @@ class Consuming(Unit[S]):
     async def _apply(self, loaded: Loaded[S], queued: Queued) -> None:
         envelope, record = queued.envelope, queued.record
         decoded = (
-            IGNORED if envelope.subject in self._refuse else decode_event(self.core.service, envelope, record.value)
+            IGNORED if envelope.subject in self.refuse else decode_event(self.core.service, envelope, record.value)
         )
-        fault = Cause.database_refused if envelope.subject in self._refuse else queued.fault or decoded.fault
+        fault = Cause.database_refused if envelope.subject in self.refuse else queued.fault or decoded.fault
         if fault is not None:
             self._hold_at(loaded, queued, fault)
             return

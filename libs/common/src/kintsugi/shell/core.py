@@ -11,6 +11,7 @@ from typing import Any, Generic
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from kintsugi.agenda import Agenda
 from kintsugi.contracts.causes import Cause
 from kintsugi.envelope import Envelope
 from kintsugi.keyring import Keyring, Missing
@@ -21,13 +22,17 @@ from kintsugi.telemetry.metrics import Metrics
 from kintsugi.telemetry.tracing import Tracing
 from kintsugi.turn import Office
 from kintsugi.vault import Wanted
-from kintsugi.views import Views
+from kintsugi.views import Rows, Views
 
 log = structlog.get_logger("kintsugi.shell")
 
 
 class StaleUnit(Exception):
     """Another process wrote what this transaction had read: it is rolled back and read anew."""
+
+
+class SubjectFault(Exception):
+    """What a state owes or shows cannot be computed: its subject is to be held, as when the database refuses it."""
 
 
 class LostState(Exception):
@@ -117,6 +122,14 @@ class Core(Generic[S]):
                 raise KeyUnavailable(f"purpose {name[1]}: {key.reason}")
             keys[name] = key
         return keys
+
+    def derived(self, subject: str, state: S) -> tuple[Agenda, Rows]:
+        """What is owed, and the view rows, of a state. Raises SubjectFault where the service's own code raises."""
+        try:
+            return self.service.agenda(state), self.views.of(subject, state)
+        except Exception as error:
+            self.log_raised(error, type_="agenda_or_views")
+            raise SubjectFault(subject) from error
 
     def after_commit(self, *, emitted: bool, owed: bool) -> None:
         """Wakes whoever waits for new outbox rows or new entries of the agenda."""

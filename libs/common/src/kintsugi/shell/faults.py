@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from kintsugi.keyring import KeyringUnavailable
-from kintsugi.shell.core import StaleUnit
+from kintsugi.shell.core import StaleUnit, SubjectFault
 
 _REFUSED = ("22", "23", "54")
 _AWAY = ("08", "40", "53", "55", "57", "58", "25")
@@ -42,6 +42,8 @@ def classify(error: BaseException) -> Fault:
     """Refused: the data's fault, the batch is narrowed down. Away: back off and retry whole. Stale: read anew."""
     if isinstance(error, StaleUnit):
         return Fault.stale
+    if isinstance(error, SubjectFault):
+        return Fault.refused
     code = sqlstate(error)
     if code is not None:
         if code[:2] in _REFUSED:

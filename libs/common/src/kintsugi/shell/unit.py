@@ -39,6 +39,10 @@ class Loaded(Generic[S]):
     touched: bool = False
     progressed: bool = False
     blocked: bool = False
+    state_before: S | None = None
+
+    def __post_init__(self) -> None:
+        self.state_before = self.subject.state
 
     @property
     def id(self) -> str:
@@ -85,6 +89,7 @@ class Unit(Generic[S]):
         self.stepper = Stepper(core.service, core.office, self.vault)
         self.subjects: dict[str, Loaded[S]] = {}
         self.out = Written()
+        self.refuse: frozenset[str] = frozenset()
         self.spans: list[Span] = []
 
     async def load(self, ids: Iterable[str], *, create: bool) -> None:
@@ -100,13 +105,10 @@ class Unit(Generic[S]):
             row = subject_row(mapping)
             state = self.core.service.state.model_validate_json(row.state)
             subject = Subject(row.subject, row.progress, state)
-            self.subjects[row.subject] = Loaded(
-                row,
-                subject,
-                self.stepper.agenda(subject),
-                self.core.views.of(row.subject, state),
-                blocked=row.status == "blocked",
-            )
+            loaded = Loaded(row, subject, {}, {}, blocked=row.status == "blocked")
+            if row.subject not in self.refuse:
+                loaded.agenda_before, loaded.views_before = self.core.derived(row.subject, state)
+            self.subjects[row.subject] = loaded
 
     async def stepped(self, step: Callable[[], R]) -> R:
         """Runs a pure step, fetching the keys it turns out to need and repeating it."""
@@ -155,17 +157,17 @@ class Unit(Generic[S]):
     def release(self, loaded: Loaded[S], by: str, without: Sequence[Position] = ()) -> None:
         """Ends a hold, and says so. What lined up behind it is still to be applied."""
         at = loaded.held
-        if at is None:
+        if at is None and not without:
             return
         loaded.subject = replace(loaded.subject, progress=release(loaded.subject.progress))
         event = InputReleased(
-            source=at.source,
-            input_id=at.input_id,
+            source=at.source if at else without[0].source,
+            input_id=at.input_id if at else "waiting",
             released_by=by,
-            sequence=at.sequence or None,
+            sequence=(at.sequence or None) if at else without[0].sequence,
             without=tuple(without),
         )
-        self.announce(loaded, event, at.input_id)
+        self.announce(loaded, event, event.input_id)
 
     def announce(self, loaded: Loaded[S], event: Event, cause_id: str) -> None:
         """Emits one of the events that every service has about its own inputs."""
@@ -177,12 +179,17 @@ class Unit(Generic[S]):
         Raises StaleUnit where another process has meanwhile written a subject or a position this unit had read.
         """
         changed = [loaded for loaded in self.subjects.values() if loaded.touched]
+        derived = [
+            (loaded, *self.core.derived(loaded.id, loaded.subject.state))
+            for loaded in changed
+            if loaded.id not in self.refuse and loaded.subject.state is not loaded.state_before
+        ]
         writer = Writer(self.core, self.connection)
         await writer.subjects(changed)
-        await writer.views(changed)
+        await writer.views(derived)
         await writer.inputs(self.out.inputs, self.out.settled)
         await writer.outbox(self.out.own)
-        await writer.agenda(changed)
+        await writer.agenda(changed, derived)
         await writer.positions(positions)
 
     @property

@@ -12,7 +12,7 @@ from pydantic_core import to_json
 from sqlalchemy import Table, bindparam, delete, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from kintsugi.agenda import Deadline, Send, changes
+from kintsugi.agenda import Agenda, Deadline, Send, changes
 from kintsugi.contracts.causes import Cause
 from kintsugi.envelope import Envelope, encode
 from kintsugi.failpoints import reach
@@ -21,6 +21,7 @@ from kintsugi.shell.core import Core, StaleUnit
 from kintsugi.store import statements as sql
 from kintsugi.store.rows import Record, dump_headers, dump_hold, dump_progress
 from kintsugi.turn import Own
+from kintsugi.views import Rows
 
 if TYPE_CHECKING:
     from kintsugi.shell.unit import Loaded
@@ -75,6 +76,10 @@ class Settled:
     detail: str | None = None
 
 
+Derived = tuple["Loaded[S]", Agenda, Rows]
+"""A subject with what its new state owes and shows."""
+
+
 class Writer(Generic[S]):
     """Writes on one connection, inside its transaction."""
 
@@ -106,12 +111,12 @@ class Writer(Generic[S]):
             raise StaleUnit("subjects")
         reach("consume.subjects_written")
 
-    async def views(self, changed: Sequence[Loaded[S]]) -> None:
+    async def views(self, derived: Sequence[Derived[S]]) -> None:
         """Replaces the rows of the subjects whose rows differ from before."""
         gone: dict[str, list[str]] = {}
         fresh: dict[str, list[dict[str, object]]] = {}
-        for loaded in changed:
-            before, after = loaded.views_before, self._core.views.of(loaded.id, loaded.subject.state)
+        for loaded, _, after in derived:
+            before = loaded.views_before
             for name in {*before, *after}:
                 rows = after.get(name, ())
                 if before.get(name, ()) == rows:
@@ -170,12 +175,12 @@ class Writer(Generic[S]):
             self._core.metrics.emitted(each.envelope.type)
         reach("consume.outbox_written")
 
-    async def agenda(self, changed: Sequence[Loaded[S]]) -> None:
+    async def agenda(self, changed: Sequence[Loaded[S]], derived: Sequence[Derived[S]]) -> None:
         """Stores the difference between what was owed and what is owed now."""
         removed: list[tuple[str, str]] = []
         written: list[tuple[str, str, Deadline | Send]] = []
-        for loaded in changed:
-            gone, fresh = changes(loaded.agenda_before, self._core.service.agenda(loaded.subject.state))
+        for loaded, after, _ in derived:
+            gone, fresh = changes(loaded.agenda_before, after)
             removed.extend((loaded.id, name) for name in gone)
             written.extend((loaded.id, name, entry) for name, entry in fresh.items())
         if removed:
