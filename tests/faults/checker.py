@@ -182,9 +182,7 @@ def i4(evidence: Evidence, _held: frozenset[str]) -> Iterator[str]:
             if times > 1:
                 yield f"doubled: {service} applied {what} {times} times"
     for service, events in evidence.firsts.items():
-        effects = Counter(
-            (event.type, *IDENTITIES[event.type](event)) for event in events if event.type in IDENTITIES
-        )
+        effects = Counter((event.type, *IDENTITIES[event.type](event)) for event in events if event.type in IDENTITIES)
         for effect, times in effects.items():
             if times > 1:
                 yield f"doubled: {service} emitted {effect} {times} times"

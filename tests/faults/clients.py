@@ -200,7 +200,12 @@ class People:
 
     async def proposals(self, ref: str) -> list[dict[str, Any]]:
         """Answers the assessment, and waits for what is proposed."""
-        assessment = await self._found("assessment", "/assessments", "assessments", ref)
+        await self.answer(ref)
+        return await self.found("referral", "/referrals", "referrals", ref)
+
+    async def answer(self, ref: str) -> None:
+        """Answers the assessment to its end, once it is there."""
+        assessment = await self.found("assessment", "/assessments", "assessments", ref)
         about = {"case_ref": ref, "assessment_id": assessment[0]["assessment_id"]}
         answers = {item: 1 if position < 4 else 4 for position, item in enumerate(self.items)}
         await self._desk.change(
@@ -210,7 +215,6 @@ class People:
             about,
             {"answers": answers, "context": "current_living", "finish": True},
         )
-        return await self._found("referral", "/referrals", "referrals", ref)
 
     async def choose(self, ref: str, referral_id: str, option_id: str) -> Any:
         """The survivor's choice; None where the case is on hold."""
@@ -219,7 +223,8 @@ class People:
         path = f"/referrals/{referral_id}/choice"
         return await self._desk.change("referral", path, "choice", about, body, refused=(409,))
 
-    async def _found(self, service: str, path: str, what: str, ref: str) -> list[dict[str, Any]]:
+    async def found(self, service: str, path: str, what: str, ref: str) -> list[dict[str, Any]]:
+        """What a service lists for a case, as soon as it lists anything."""
         end = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < end:
             found: list[dict[str, Any]] = (await self._desk.read(service, path, case_ref=ref))[what]

@@ -21,8 +21,8 @@ Place = tuple[str, int, int]
 Row = Mapping[str, Any]
 _TABLES = {
     "subjects": "SELECT subject, sequence, progress, state, status, waiting FROM subjects WHERE status <> 'new'",
-    "inputs": 'SELECT topic, partition, "offset", source, id, sequence, subject, type, status, cause, key, headers, body'
-    " FROM inputs",
+    "inputs": 'SELECT topic, partition, "offset", source, id, sequence, subject, type, status, cause, key, headers,'
+    " body FROM inputs",
     "outbox": "SELECT subject, sequence, headers FROM outbox",
     "published": "SELECT subject, sequence, headers FROM published",
     "agenda": "SELECT subject, name, kind, postponed, claim FROM agenda",
@@ -213,7 +213,7 @@ async def collect(
         subscriptions={name: subscriptions[name] for name in databases},
         records=await _records(bootstrap, [f"{country}.{service}.v1" for service in services]),
         bases={name: await _base(url, name) for name, url in databases.items()},
-        mails=[_mail(file) for file in sorted(mail.glob("[0-9]*.eml"))],
+        mails=_mails(mail),
         ledger=list(ledger),
         repeats=list(repeats),
         ends=list(ends),
@@ -236,7 +236,7 @@ async def _records(bootstrap: str, topics: Sequence[str]) -> dict[str, list[Logg
             consumer.seek(place, 0)
         async with asyncio.timeout(60):
             while left:
-                for place, records in (await consumer.getmany(timeout_ms=300, max_records=5000)).items():
+                for records in (await consumer.getmany(timeout_ms=300, max_records=5000)).values():
                     for each in records:
                         headers = tuple((name, raw) for name, raw in each.headers)
                         found[each.topic].append(
@@ -266,6 +266,10 @@ async def _base(url: str, service: str) -> Base:
     finally:
         await connection.close()
     return base
+
+
+def _mails(folder: Path) -> list[Mail]:
+    return [_mail(file) for file in sorted(folder.glob("[0-9]*.eml"))]
 
 
 def _mail(file: Path) -> Mail:

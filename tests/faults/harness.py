@@ -74,9 +74,7 @@ class Servers:
 class Platform:
     """One country on the servers. ``told`` is added to every process's environment; ``names`` are its services."""
 
-    def __init__(
-        self, servers: Servers, names: Sequence[str] = ALL, *, told: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, servers: Servers, names: Sequence[str] = ALL, *, told: Mapping[str, str] | None = None) -> None:
         self.servers = servers
         self.country = servers.country()
         self.names = tuple(names)
@@ -105,7 +103,7 @@ class Platform:
     async def _prepared(self) -> Surroundings:
         project, packs = project_folder(), self.layout.data / "countries"
         copy_pack(project / "countries" / "xa", packs / self.country)
-        plans = [plan for plan in topics.planned(project / "contracts", self.country)]
+        plans = list(topics.planned(project / "contracts", self.country))
         purposes: dict[str, tuple[str, ...]] = {
             plan.service: plan.purposes for plan in plans if plan.service in self.names
         }
@@ -136,7 +134,9 @@ class Platform:
     def process(self, *names: str, **told: str) -> Process:
         """A process of these services, not started yet. A second one of the same services gets ports of its own."""
         assert self._around is not None
-        values = {key: value for key, value in environment.of_process(self._around, *names).items() if "KINTSUGI" in key}
+        values = {
+            key: value for key, value in environment.of_process(self._around, *names).items() if "KINTSUGI" in key
+        }
         ports = {name: self._around.addresses.ports[name] for name in names}
         number = sum(1 for each in self.processes if each.names == names)
         if number:
@@ -194,9 +194,7 @@ class Platform:
         headers = {"Authorization": f"Bearer {self.token('operator')}"}
         async with httpx.AsyncClient(timeout=20, trust_env=False, headers=headers) as client:
             for name in self.names:
-                answer = await client.post(
-                    f"{self.url(name)}/operations/clock", json={"instant": instant.isoformat()}
-                )
+                answer = await client.post(f"{self.url(name)}/operations/clock", json={"instant": instant.isoformat()})
                 assert answer.status_code == 204, answer.text
 
     async def quiet(self, seconds: float = 30) -> str | None:

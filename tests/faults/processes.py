@@ -118,7 +118,7 @@ class Process:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
         end = time.monotonic() + seconds
-        while self.running and time.monotonic() < end:
+        while self.running and time.monotonic() < end:  # noqa: ASYNC110 - another process ends
             await asyncio.sleep(0.02)
         if self.running:
             return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -49,9 +50,7 @@ def publish_outside() -> None:
         for each in own:
             headers = writing.encode(each.envelope)
             key, number = each.envelope.subject.encode(), self._core.partition(each.envelope.subject)
-            await producer.send_and_wait(
-                self._core.topic, each.value, key=key, headers=headers, partition=number
-            )
+            await producer.send_and_wait(self._core.topic, each.value, key=key, headers=headers, partition=number)
         await producer.stop()
 
     writing.Writer.outbox = at_once  # type: ignore[method-assign]
@@ -129,18 +128,29 @@ def relay_skips() -> None:
 
 
 def handler_raises() -> None:
-    """A handler of referral fails for every completed assessment."""
+    """A decision fails: ``KINTSUGI_TEST_RAISES=referral:AssessmentCompleted`` says where and about what."""
     from kintsugi import turn
-    from kintsugi.contracts.events import AssessmentCompleted
 
+    service, _, name = os.environ["KINTSUGI_TEST_RAISES"].partition(":")
     right = turn.Stepper._decide
 
     def raising(self: Any, handler: Any, given: Any, subject: Any, ctx: Any) -> Any:
-        if self.service.name == "referral" and isinstance(given, AssessmentCompleted):
+        if self.service.name == service and type(given).__name__ == name:
             raise ValueError("seeded")
         return right(self, handler, given, subject, ctx)
 
     turn.Stepper._decide = raising  # type: ignore[method-assign]
+
+
+def stops_inside() -> None:
+    """The process stops still, once, in the middle of its transaction."""
+    left = iter([True])
+
+    def stop(name: str) -> None:
+        if name == "consume.decided" and next(left, False):
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+    batches.reach = stop  # type: ignore[attr-defined]
 
 
 BUGS: dict[str, Callable[[], None]] = {
@@ -154,5 +164,6 @@ BUGS: dict[str, Callable[[], None]] = {
         in_batch_duplicates,
         relay_skips,
         handler_raises,
+        stops_inside,
     )
 }
