@@ -69,11 +69,6 @@ async def test_a_withdrawal_that_can_be_read_is_never_discarded(aftermath: After
     assert (await aftermath.statuses(story))[3] == ("held", "lost_state")
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="a protective event under an unreadable header can be neither released nor given up",
-)
 async def test_a_withdrawal_under_an_unreadable_header_can_be_given_up_and_blocks_the_case(
     aftermath: Aftermath,
 ) -> None:
@@ -96,11 +91,6 @@ async def test_a_case_held_for_a_gap_goes_on_by_itself_when_the_missing_event_co
     assert await aftermath.own_types(story) == ["input.held", "input.released"]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="a discard at a gap passes over the event that is missing, which is then lost",
-)
 async def test_what_waits_behind_a_gap_cannot_be_discarded_in_place_of_what_is_missing(aftermath: Aftermath) -> None:
     story = aftermath.repairs["gap_before_a_consent"]
     assert await _standing(aftermath, story) == ("held", "gap", 1)
@@ -143,11 +133,6 @@ async def test_a_gap_is_released_without_the_event_that_is_known_to_be_lost(afte
     assert await aftermath.own_types(story) == ["input.held", "input.released"]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="once the case has gone on, it is counted as a duplicate and nobody sees that it came",
-)
 async def test_an_event_that_comes_after_a_release_without_it_is_seen_as_a_dead_letter(aftermath: Aftermath) -> None:
     story = aftermath.repairs["gap_released_too_early"]
     await _repair(aftermath, story, "release", {"without": [["intake", 2]]})

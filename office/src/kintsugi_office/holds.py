@@ -155,7 +155,9 @@ async def discard(services: Operators, held: Held, reason: Reason) -> dict[str, 
             f"{held.at} is held for an event before it that has not come; giving it up would pass over that one too. "
             f"Go on without the missing one: kintsugi held show {held.subject} names it, for release --without."
         )
-    said = await services.post(held.service, f"subjects/{held.subject}/discard", {"reason": reason.value})
+    said = await services.post(
+        held.service, f"subjects/{held.subject}/discard", {"reason": reason.value, "at": held.at}
+    )
     if said is None:
         raise CannotDo(f"{held.service} has not heard of {held.subject}. Look: kintsugi trace {held.subject}")
     return dict(said)

@@ -42,7 +42,8 @@ class Progress:
     ``sequence``: events this service has emitted for it. ``cursors``: per subscribed source, the last input.
     ``seen``: per source, subscribed or not, the greatest sequence known to lie behind this state.
     ``flow``: the correlation id of the subject's first event. ``waiting``: inputs that arrived and cannot be
-    applied yet. ``trace``: the traceparent that a later human step links to.
+    applied yet. ``trace``: the traceparent that a later human step links to, that of this service's last own
+    event; before it has any, of the first event it consumed.
     """
 
     sequence: int = 0
@@ -131,13 +132,18 @@ def advance(progress: Progress, envelope: Envelope) -> Progress:
         hold=progress.hold,
         waiting=progress.waiting,
         flow=progress.flow or envelope.correlationid,
-        trace=envelope.traceparent or progress.trace,
+        trace=progress.trace or envelope.traceparent or "",
         skipped=progress.skipped,
     )
 
 
 def skip(progress: Progress, source: str, sequence: int) -> Progress:
-    """An operator released the subject without an input that never came: the cursor passes it."""
+    """An operator released the subject without an input that never came: the cursor passes it.
+
+    Raises ValueError where it is not the next one: the cursor would jump others, or go back.
+    """
+    if sequence != progress.cursor(source) + 1:
+        raise ValueError(f"{source}:{sequence} is not the next input")
     seen = {**progress.seen, source: max(progress.seen.get(source, 0), sequence)}
     cursors = {**progress.cursors, source: Cursor(sequence, "")}
     return replace(progress, cursors=cursors, seen=seen, skipped=(*progress.skipped, (source, sequence)))

@@ -18,7 +18,7 @@ from typing import Any, Generic
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
-from aiokafka.errors import KafkaError
+from aiokafka.errors import CorruptRecordException, KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 from faststream.kafka.message import FAKE_CONSUMER
@@ -39,7 +39,6 @@ MOST_BYTES_PER_PARTITION = 1_048_576
 COMMIT_SECONDS = 1.0
 END_SECONDS = 0.5
 AHEAD_MS = 1_000
-UNMOVED_SECONDS = 30.0
 FIRST_WAIT, LONGEST_WAIT = 0.1, 5.0
 
 
@@ -67,7 +66,8 @@ class Consumption(Generic[S]):
         self._committed_at = 0.0
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
-        self._unmoved: dict[TopicPartition, tuple[int, float]] = {}
+        self._batch_size = batch_size
+        self._unreadable: set[TopicPartition] = set()
         self.beat: Callable[[], None] = lambda: None
         self._broker = KafkaBroker(
             bootstrap,
@@ -99,7 +99,31 @@ class Consumption(Generic[S]):
         )
         assert isinstance(subscriber, BatchSubscriber)
         subscriber(self._take)
+        subscriber.get_msg = self._poll  # type: ignore[method-assign]
         return subscriber
+
+    async def _poll(self, consumer: AIOKafkaConsumer) -> tuple[ConsumerRecord[bytes, bytes], ...]:
+        """One poll. A partition on which the client cannot read on is set aside, so that the others go on."""
+        try:
+            polled = await consumer.getmany(timeout_ms=BATCH_TIMEOUT_MS, max_records=self._batch_size)
+        except (CorruptRecordException, UnicodeDecodeError):
+            await self._set_aside(consumer)
+            return ()
+        if not polled:
+            await asyncio.sleep(BATCH_TIMEOUT_MS / 1000)
+        return tuple(record for records in polled.values() for record in records)
+
+    async def _set_aside(self, consumer: AIOKafkaConsumer) -> None:
+        for place in sorted(consumer.assignment() - consumer.paused()):
+            try:
+                await consumer.getmany(place, timeout_ms=200, max_records=1)
+            except (CorruptRecordException, UnicodeDecodeError):
+                self._unreadable.add(place)
+                consumer.pause(place)
+                log.critical("partition_does_not_move", topic=place.topic, partition=place.partition)
+            else:
+                # What was polled to try the partition is read again with the others.
+                consumer.seek(place, self._positions[place])
 
     @property
     def consumer(self) -> AIOKafkaConsumer | None:
@@ -113,16 +137,12 @@ class Consumption(Generic[S]):
         return str(cause) if cause else None
 
     @property
-    def unmoved(self) -> str | None:
-        """A partition that holds records and has not moved for half a minute while nothing keeps it back.
+    def unreadable(self) -> str | None:
+        """A partition on which the client cannot read on, as ``topic/partition``: a person must look.
 
-        The client cannot read on there (a record whose header name is not text does that): a person must look.
+        A record whose header name is not text does that; the contract forbids it and the broker takes it.
         """
-        now = time.monotonic()
-        for place, (_, since) in self._unmoved.items():
-            if now - since > UNMOVED_SECONDS:
-                return f"{place.topic}/{place.partition}"
-        return None
+        return next((f"{place.topic}/{place.partition}" for place in sorted(self._unreadable)), None)
 
     async def start(self) -> None:
         """Joins the group; a broker that is not there is waited for."""
@@ -252,7 +272,7 @@ class Consumption(Generic[S]):
                 ahead = slowest is not None and len(behind) > 1 and self._times.get(place, 0) > slowest + AHEAD_MS
                 if ahead and place not in paused:
                     pause.append(place)
-                elif not ahead and place in paused:
+                elif not ahead and place in paused and place not in self._unreadable:
                     resume.append(place)
         if pause:
             consumer.pause(*pause)
@@ -279,6 +299,7 @@ class Consumption(Generic[S]):
             for place in places:
                 self._positions.pop(place, None)
                 self._times.pop(place, None)
+                self._unreadable.discard(place)
 
     async def assigned(self, places: Sequence[TopicPartition]) -> None:
         """Starts where the database says, waiting for it as long as it is away."""
@@ -335,7 +356,7 @@ class Consumption(Generic[S]):
             self._resume_at = 0.0
             consumer = self.consumer
             if consumer is not None:
-                consumer.resume(*consumer.paused())
+                consumer.resume(*(consumer.paused() - self._unreadable))
         self._level()
         self.beat()
 
@@ -346,7 +367,6 @@ class Consumption(Generic[S]):
         places = list(self._positions)
         async with asyncio.timeout(5):
             ends = await consumer.end_offsets(places)
-        self._watch_movement(consumer, ends)
         for _ in range(20):
             reached = [place for place in places if self._positions.get(place, -1) >= ends[place]]
             if len(reached) == len(places):
@@ -365,19 +385,6 @@ class Consumption(Generic[S]):
             )
         self._core.after_commit(emitted=False, owed=True)
         return len(reached) == len(places)
-
-    def _watch_movement(self, consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> None:
-        paused = consumer.paused()
-        for place, end in ends.items():
-            position = self._positions.get(place, end)
-            if position >= end or place in paused:
-                self._unmoved.pop(place, None)
-            elif self._unmoved.get(place, (-1, 0.0))[0] != position:
-                self._unmoved[place] = (position, time.monotonic())
-        if (stuck := self.unmoved) is not None:
-            log.critical(
-                "partition_does_not_move", topic=stuck.partition("/")[0], partition=int(stuck.rpartition("/")[2])
-            )
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]

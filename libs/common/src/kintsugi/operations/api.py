@@ -43,8 +43,9 @@ def _known_reason(value: object) -> object:
 
 
 class DiscardBody(_Body):
-    """Why the input is given up: a code from the contract's list."""
+    """Why an input is given up: a code from the contract's list; ``at`` (``intake:7``) says which was decided on."""
 
+    at: Annotated[str | None, Field(max_length=100)] = None
     reason: Annotated[DiscardReason, BeforeValidator(_known_reason)]
 
 
@@ -153,7 +154,7 @@ class Operations(Generic[S]):
 
     async def discard(self, kind: Literal["case"], id: str, body: DiscardBody, operator: Operator) -> dict[str, Any]:
         """Gives up the input at which the case is held."""
-        return await self._repair.discard(f"{kind}/{id}", _actor(operator), body.reason)
+        return await self._repair.discard(f"{kind}/{id}", _actor(operator), body.reason, body.at)
 
     async def lift(self, kind: Literal["case"], id: str, supervisor: Supervisor) -> dict[str, Any]:
         """Lets a blocked case go on."""

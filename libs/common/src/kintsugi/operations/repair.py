@@ -70,11 +70,14 @@ class Repair(Generic[S]):
             await unit.drain(loaded)
             await unit.write()
             await self._audit(connection, by, "release", subject, {"without": [list(each) for each in without]})
+        unit.end_spans()
         self._core.after_commit(emitted=True, owed=True)
         return self._result(loaded)
 
-    async def discard(self, subject: str, by: str, reason: DiscardReason) -> dict[str, Any]:
+    async def discard(self, subject: str, by: str, reason: DiscardReason, at_: str | None = None) -> dict[str, Any]:
         """Gives up the input at which a subject is held; folds skip it from then on.
+
+        ``at_`` (``intake:7``) is the input the operator decided on; another one is not given up in its place.
 
         A protective input is released, never discarded; one that cannot be read may be, and then the subject stays
         blocked until a supervisor lifts it. Raises Problem 404 and 409.
@@ -89,6 +92,14 @@ class Repair(Generic[S]):
                     "There is no event to discard",
                     "The case is not held at an event." if at is None else f"It is held at a {at.kind}, which is owed.",
                     "Mend the handler, then run 'kintsugi held release'.",
+                )
+            if at_ is not None and at_ != f"{at.source}:{at.sequence}":
+                raise Problem(
+                    409,
+                    "held_at_another",
+                    "The case is held at another input by now",
+                    f"It is held at {at.source}:{at.sequence}.",
+                    "Look at it first: 'kintsugi held show'.",
                 )
             if ends_by_itself(loaded.subject.progress):
                 raise self._not_stored(at.source, loaded.subject.progress.cursor(at.source) + 1)
@@ -122,6 +133,7 @@ class Repair(Generic[S]):
             await unit.drain(loaded)
             await unit.write()
             await self._audit(connection, by, "discard", subject, {"source": at.source, "sequence": at.sequence})
+        unit.end_spans()
         self._core.after_commit(emitted=True, owed=True)
         return self._result(loaded)
 
@@ -136,6 +148,7 @@ class Repair(Generic[S]):
             await unit.drain(loaded)
             await unit.write()
             await self._audit(connection, by, "lift", subject, {})
+        unit.end_spans()
         self._core.after_commit(emitted=True, owed=True)
         return self._result(loaded)
 

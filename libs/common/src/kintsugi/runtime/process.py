@@ -255,7 +255,7 @@ class ServiceProcess:
         return f"circuit_open_{self._consumption.stopped_for}" if self._consumption.stopped_for else None
 
     async def _movement(self) -> str | None:
-        return "partition_does_not_move" if self._consumption.unmoved else None
+        return "partition_does_not_move" if self._consumption.unreadable else None
 
     async def _database(self) -> str | None:
         async with self._engine.connect():

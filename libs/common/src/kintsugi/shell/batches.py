@@ -102,8 +102,7 @@ class Batches(Generic[S]):
             moves = [(*place, positions[place], offset) for place, offset in following.items()]
             await unit.write(moves)
         reach("consume.committed")
-        for span in unit.spans:
-            core.tracing.end(span)
+        unit.end_spans()
         core.metrics.batch(count, time.perf_counter() - started)
         for (status, cause), number in Counter((row.status, row.cause or "") for row in unit.out.inputs).items():
             core.metrics.inputs(status, cause, number)

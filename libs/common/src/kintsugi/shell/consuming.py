@@ -100,7 +100,7 @@ class Consuming(Unit[S]):
             return
         if span is not None:
             self.spans.append(span)
-        self.became(loaded, subject, own)
+        self.became(loaded, subject, own, span.traceparent if span else envelope.traceparent)
         loaded.progressed = True
         self._applied[(loaded.id, envelope.service, envelope.sequence)] = envelope.id
         self.settle(queued, "ignored" if decoded.event is None else "applied")
@@ -127,7 +127,9 @@ class Consuming(Unit[S]):
         cursor = loaded.subject.progress.cursors.get(envelope.service)
         if known is None and cursor is not None and cursor.sequence == envelope.sequence:
             known = cursor.id
-        if known in (None, "", envelope.id):
+        if (envelope.service, envelope.sequence) in loaded.subject.progress.skipped:
+            self.settle(queued, "dead", Cause.gap)
+        elif known in (None, "", envelope.id):
             self.settle(queued, "duplicate")
         else:
             self.settle(queued, "dead", Cause.sequence_reused)

@@ -80,8 +80,7 @@ class Deadlines(Generic[S]):
             await unit.write()
             reach("timer.picked")
         reach("timer.committed")
-        for span in unit.spans:
-            core.tracing.end(span)
+        unit.end_spans()
         core.after_commit(emitted=bool(unit.out.own), owed=True)
         return True
 
@@ -105,4 +104,4 @@ class Deadlines(Generic[S]):
             return
         if span is not None:
             unit.spans.append(span)
-        unit.became(loaded, *step)
+        unit.became(loaded, *step, span.traceparent if span else None)

@@ -52,5 +52,6 @@ class Gaps(Generic[S]):
                     unit.hold(loaded, "event", envelope.service, envelope.sequence, envelope.id, envelope.type, cause)
                     held = True
             await unit.write()
+        unit.end_spans()
         self._core.after_commit(emitted=held, owed=held)
         return held

@@ -151,6 +151,7 @@ class Requests(Generic[S]):
             )
             reach("request.answered")
         reach("request.committed")
+        unit.end_spans()
         core.metrics.command(type(request.command).__name__, "accepted")
         core.after_commit(emitted=bool(unit.out.own), owed=unit.owes)
         return answered
@@ -165,7 +166,7 @@ class Requests(Generic[S]):
             lambda: unit.stepper.command(loaded.subject, request.command, unit.now, causation, request.caller)
         )
         if step[1]:
-            unit.became(loaded, *step)
+            unit.became(loaded, *step, request.span.traceparent if request.span else None)
 
     async def _again(self, connection: AsyncConnection, name: dict[str, str], digest: bytes) -> Answer:
         row = (await connection.execute(_KNOWN, name)).mappings().one()

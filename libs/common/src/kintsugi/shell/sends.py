@@ -42,7 +42,7 @@ WHERE a.kind = 'send' AND a.claim IS NULL AND a.due_at <= :now
   AND NOT EXISTS (SELECT FROM attempts t WHERE t.subject = a.subject AND t.recipient = a.recipient AND t.result IS NULL)
 ORDER BY a.due_at, a.subject LIMIT 50
 """)
-_ENTRY = text("SELECT attempt, claim FROM agenda WHERE subject = :subject AND name = :name")
+_ENTRY = text("SELECT attempt, claim, trace FROM agenda WHERE subject = :subject AND name = :name")
 _OPEN = text("SELECT 1 FROM attempts WHERE subject = :subject AND recipient = :recipient AND result IS NULL LIMIT 1")
 _POSTPONE = text("""
 UPDATE agenda SET postponed = :reason, retry_at = coalesce(CAST(:until AS timestamptz), 'infinity')
@@ -57,7 +57,10 @@ INSERT INTO attempts (claim, subject, name, attempt, recipient, delivery, templa
 VALUES (:claim, :subject, :name, :attempt, :recipient, :delivery, :template, :locale, now() + :lease)
 """)
 _SUBJECT_OF = text("SELECT subject FROM attempts WHERE claim = :claim")
-_ATTEMPT_ROW = text("SELECT * FROM attempts WHERE claim = :claim FOR UPDATE")
+_ATTEMPT_ROW = text("""
+SELECT t.*, a.trace FROM attempts t LEFT JOIN agenda a ON a.subject = t.subject AND a.name = t.name
+WHERE t.claim = :claim FOR UPDATE OF t
+""")
 _RESULT = text("""
 UPDATE attempts SET result = :result, reason = :reason, settled = :settled, ended_at = now() WHERE claim = :claim
 """)
@@ -138,7 +141,7 @@ class Sends(Generic[S]):
                     },
                 )
             elif isinstance(prepared, Outcome):
-                await self._decide(unit, loaded, prepared)
+                await self._decide(unit, loaded, prepared, row.trace)
                 await unit.write()
         if isinstance(prepared, Outcome):
             self._committed(unit)
@@ -192,7 +195,7 @@ class Sends(Generic[S]):
                 attempt=row["attempt"],
             )
             if outcome.name in loaded.agenda_before:
-                await self._decide(unit, loaded, outcome)
+                await self._decide(unit, loaded, outcome, row["trace"])
             await unit.write()
             reach("send.outcome_written")
         reach("send.outcome_committed")
@@ -217,9 +220,11 @@ class Sends(Generic[S]):
             return Outcome(name=name, result=Result.refused, reason=prepared.reason)
         return prepared
 
-    async def _decide(self, unit: Unit[S], loaded: Loaded[S], outcome: Outcome) -> None:
-        """The outcome is an input: what it leads to is decided here, or the subject is held at it."""
-        trace = loaded.subject.progress.trace
+    async def _decide(self, unit: Unit[S], loaded: Loaded[S], outcome: Outcome, trace: str | None) -> None:
+        """The outcome is an input: what it leads to is decided here, or the subject is held at it.
+
+        It continues ``trace``, that of what made the send owed.
+        """
         span = self._core.tracing.resume(trace, f"send {outcome.name.partition('/')[0]}", "client")
         id_ = f"outcome/{uuid.uuid4()}"
         causation = Causation(id_, 0, unit.creator(span, trace or None))
@@ -237,7 +242,7 @@ class Sends(Generic[S]):
             return
         if span is not None:
             unit.spans.append(span)
-        unit.became(loaded, *step)
+        unit.became(loaded, *step, span.traceparent if span else trace)
 
     async def _carry(self, claimed: Claimed) -> tuple[Result, str | None, float | None]:
         """Result, reason code, and for what is to be tried again the delay in seconds."""
@@ -285,8 +290,7 @@ class Sends(Generic[S]):
         )
 
     def _committed(self, unit: Unit[S]) -> None:
-        for span in unit.spans:
-            self._core.tracing.end(span)
+        unit.end_spans()
         self._core.after_commit(emitted=bool(unit.out.own), owed=True)
 
 

@@ -40,6 +40,8 @@ class Loaded(Generic[S]):
     progressed: bool = False
     blocked: bool = False
     state_before: S | None = None
+    steps: list[tuple[S, str]] = field(default_factory=list)
+    """The states it came to in this unit, each with the traceparent of what led there."""
 
     def __post_init__(self) -> None:
         self.state_before = self.subject.state
@@ -112,16 +114,22 @@ class Unit(Generic[S]):
 
     async def stepped(self, step: Callable[[], R]) -> R:
         """Runs a pure step, fetching the keys it turns out to need and repeating it."""
+        before = len(self.spans)
         while True:
             try:
                 return step()
-            except KeysMissing as missing:
+            except Exception as error:
+                del self.spans[before:]  # of events that do not come to be
+                if not isinstance(error, KeysMissing):
+                    raise
+                missing = error
                 create = [missing.wanted] if missing.create else []
                 self.vault.keys.update(await self.core.fetch_keys([missing.wanted], create))
 
-    def became(self, loaded: Loaded[S], subject: Subject[S], own: Sequence[Own]) -> None:
-        """Takes over the result of a step."""
+    def became(self, loaded: Loaded[S], subject: Subject[S], own: Sequence[Own], trace: str | None = None) -> None:
+        """Takes over the result of a step. What it made owed continues ``trace``."""
         loaded.subject = subject
+        loaded.steps.append((subject.state, trace or ""))
         loaded.touched = True
         self.out.own.extend(own)
 
@@ -130,7 +138,7 @@ class Unit(Generic[S]):
 
         def create(topic: str, id_: str, flow: str, type_: str) -> str | None:
             return self.core.tracing.create(
-                span, incoming, topic=topic, message_id=id_, conversation_id=flow, type=type_
+                span, incoming, topic=topic, message_id=id_, conversation_id=flow, type=type_, into=self.spans
             )
 
         return create
@@ -138,7 +146,12 @@ class Unit(Generic[S]):
     def hold(
         self, loaded: Loaded[S], kind: str, source: str, sequence: int, input_id: str, type_: str, cause: Cause
     ) -> None:
-        """Holds a subject at any kind of input, and says so with an event of this service's own."""
+        """Holds a subject at any kind of input, and says so with an event of this service's own.
+
+        A hold that stands already (for a missing event) ends first, so that each hold has its release.
+        """
+        if loaded.held is not None:
+            self.release(loaded, "held_at_another")
         event = InputHeld(
             source=source,
             input_id=input_id,
@@ -172,6 +185,11 @@ class Unit(Generic[S]):
     def announce(self, loaded: Loaded[S], event: Event, cause_id: str) -> None:
         """Emits one of the events that every service has about its own inputs."""
         self.became(loaded, *self.stepper.emit(loaded.subject, [event], self.now, Causation(cause_id, 0)))
+
+    def end_spans(self) -> None:
+        """Exports what was traced, once it is committed: what is rolled back leaves no span."""
+        for span in self.spans:
+            self.core.tracing.end(span)
 
     async def write(self, positions: Sequence[tuple[str, int, int, int]] = ()) -> None:
         """Writes all of it: subjects, views, inputs, outbox, agenda, positions (topic, partition, expected, next).

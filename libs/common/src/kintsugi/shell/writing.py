@@ -18,6 +18,7 @@ from kintsugi.envelope import Envelope, encode
 from kintsugi.failpoints import reach
 from kintsugi.service import S
 from kintsugi.shell.core import Core, StaleUnit
+from kintsugi.shell.origins import origins
 from kintsugi.store import statements as sql
 from kintsugi.store.rows import Record, dump_headers, dump_hold, dump_progress
 from kintsugi.turn import Own
@@ -178,11 +179,12 @@ class Writer(Generic[S]):
     async def agenda(self, changed: Sequence[Loaded[S]], derived: Sequence[Derived[S]]) -> None:
         """Stores the difference between what was owed and what is owed now."""
         removed: list[tuple[str, str]] = []
-        written: list[tuple[str, str, Deadline | Send]] = []
+        written: list[tuple[str, str, Deadline | Send, str]] = []
         for loaded, after, _ in derived:
             gone, fresh = changes(loaded.agenda_before, after)
             removed.extend((loaded.id, name) for name in gone)
-            written.extend((loaded.id, name, entry) for name, entry in fresh.items())
+            traces = origins(loaded.steps, fresh, self._core.service.agenda)
+            written.extend((loaded.id, name, entry, traces.get(name, "")) for name, entry in fresh.items())
         if removed:
             subjects, names = zip(*removed, strict=True)
             await self._connection.execute(sql.AGENDA_REMOVE, {"subjects": list(subjects), "names": list(names)})
@@ -217,16 +219,17 @@ class Writer(Generic[S]):
         await raw.driver_connection.copy_records_to_table(table, records=records, columns=columns)  # type: ignore[union-attr]
 
 
-def agenda_columns(core: Core[Any], written: Sequence[tuple[str, str, Deadline | Send]]) -> dict[str, list[Any]]:
+def agenda_columns(core: Core[Any], written: Sequence[tuple[str, str, Deadline | Send, str]]) -> dict[str, list[Any]]:
     """The entries as the arrays that ``AGENDA_WRITE`` takes."""
     return {
-        "subjects": [subject for subject, _, _ in written],
-        "names": [name for _, name, _ in written],
-        "kinds": [entry.kind for _, _, entry in written],
-        "bodies": [entry.model_dump_json() for _, _, entry in written],
-        "dues": [entry.at or _AT_ONCE for _, _, entry in written],
-        "partitions": [core.partition(subject) for subject, _, _ in written],
-        "recipients": [entry.recipient if isinstance(entry, Send) else None for _, _, entry in written],
+        "subjects": [subject for subject, *_ in written],
+        "names": [name for _, name, *_ in written],
+        "kinds": [entry.kind for _, _, entry, _ in written],
+        "bodies": [entry.model_dump_json() for _, _, entry, _ in written],
+        "dues": [entry.at or _AT_ONCE for _, _, entry, _ in written],
+        "partitions": [core.partition(subject) for subject, *_ in written],
+        "recipients": [entry.recipient if isinstance(entry, Send) else None for _, _, entry, _ in written],
+        "traces": [trace or None for *_, trace in written],
     }
 
 

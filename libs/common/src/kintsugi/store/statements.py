@@ -66,13 +66,13 @@ WHERE a.subject = n.subject AND a.name = n.name
 """)
 
 AGENDA_WRITE = text("""
-INSERT INTO agenda (subject, name, kind, body, due_at, partition, recipient)
+INSERT INTO agenda (subject, name, kind, body, due_at, partition, recipient, trace)
 SELECT * FROM unnest(CAST(:subjects AS text[]), CAST(:names AS text[]), CAST(:kinds AS text[]),
                      CAST(:bodies AS text[]), CAST(:dues AS timestamptz[]), CAST(:partitions AS smallint[]),
-                     CAST(:recipients AS text[]))
+                     CAST(:recipients AS text[]), CAST(:traces AS text[]))
 ON CONFLICT (subject, name) DO UPDATE SET
     kind = excluded.kind, body = excluded.body, due_at = excluded.due_at, recipient = excluded.recipient,
-    attempt = 0, claim = NULL, retry_at = NULL, not_before = NULL, postponed = NULL
+    trace = excluded.trace, attempt = 0, claim = NULL, retry_at = NULL, not_before = NULL, postponed = NULL
 """)
 
 # What was postponed for a hold, a window or a consent is looked at again as soon as its subject has changed.

@@ -152,11 +152,13 @@ class Tracing:
         message_id: str,
         conversation_id: str | None,
         type: str,
+        into: list[Span] | None = None,
     ) -> str | None:
         """Make the PRODUCER span `create {topic}` of one emitted event and return its `traceparent`.
 
         The outbox row stores the result, so that whoever consumes the event becomes a child of this span. Without
-        a sampled parent the incoming `traceparent` is returned as it came.
+        a sampled parent the incoming `traceparent` is returned as it came. With `into` the span is kept there, over
+        but not exported, until the event is certain: pass it to `end` then, or drop it.
         """
         if parent is None or self._sink is None:
             return incoming_traceparent
@@ -171,7 +173,11 @@ class Tracing:
         if conversation_id is not None:
             attributes["messaging.message.conversation_id"] = conversation_id
         span = Span(f"create {topic}", "producer", parent.context, (), attributes, parent.tracestate)
-        self.end(span)
+        if into is None:
+            self.end(span)
+        else:
+            span.ended = time.time_ns()
+            into.append(span)
         return span.traceparent
 
     def send(self, traceparents: Iterable[str | None], topic: str, count: int) -> Span | None:
@@ -200,7 +206,7 @@ class Tracing:
         if error_code is not None:
             span.attributes["error.type"] = error_code
             span.failed = True
-        span.ended = time.time_ns()
+        span.ended = span.ended or time.time_ns()
         self._sink.offer(span)
 
     def flush(self, timeout_s: float = 5.0) -> bool:
