@@ -140,7 +140,7 @@ def run(tmp_path: Path) -> Run:
     )
     run.event("notify", "staff_task.created", proposed, "intake:2 assessment:2 referral:1", **_task("t1", proposed))
     run.answer("referral", "choice", case_ref=REF, referral_id="r1", choice="option", option_id="o1", agency=AGENCY)
-    chosen = {"referral_id": "r1", "choice": "option", "option_id": "o1", "agency": AGENCY}
+    chosen: dict[str, Any] = {"referral_id": "r1", "choice": "option", "option_id": "o1", "agency": AGENCY}
     run.event("referral", "referral.chosen", "r3", "intake:2 assessment:2", **chosen)
     held = run.event(
         "referral",
@@ -154,7 +154,7 @@ def run(tmp_path: Path) -> Run:
     )
     run.event("notify", "staff_task.created", held, "intake:2 assessment:2 referral:3", **_task("t2", held))
     run.answer("intake", "consent", case_ref=REF, purpose="sharing", decision="granted", agency=AGENCY)
-    consent = {"consent_id": "c1", "purpose": "sharing", "agency": AGENCY, "decision": "granted"}
+    consent: dict[str, Any] = {"consent_id": "c1", "purpose": "sharing", "agency": AGENCY, "decision": "granted"}
     given = run.event("intake", "consent.recorded", "r4", **consent)
     asked = run.event(
         "referral",
@@ -166,7 +166,7 @@ def run(tmp_path: Path) -> Run:
         consent_id="c1",
         answer_due="2026-11-26T08:00:00Z",
     )
-    told = {"audience": "provider", "agency": AGENCY, "about": {"type": "x", "event_id": asked}}
+    told: dict[str, Any] = {"audience": "provider", "agency": AGENCY, "about": {"type": "x", "event_id": asked}}
     run.event("notify", "notification.sent", "send-1", "intake:3 referral:4", notification_id="m1", **told)
     run.mail("0001.eml", ADDRESS, "Please answer: http://127.0.0.1/provider/abc", "m1")
     return run

@@ -34,4 +34,10 @@ def _seed(name: str) -> None:
 _bug = os.environ.get("KINTSUGI_SEEDED_BUG")
 _service = any(word.startswith("kintsugi_") and word != "kintsugi_office" for word in sys.orig_argv[1:])
 if _bug and _service:
-    _seed(_bug)
+    try:
+        _seed(_bug)
+    except (
+        BaseException
+    ) as error:  # Python goes on after a failing sitecustomize: a test without its bug proves nothing
+        print(f"the bug {_bug} could not be put in: {error!r}", file=sys.stderr, flush=True)
+        os._exit(3)
