@@ -31,6 +31,8 @@ def history(seed: str, shell: type[Shell] = Shell, relay: type[Relay] = Relay) -
         rested = world.run()
     except Endless:
         return world, ["endless: a unit tries the same again and again"]
+    except ValueError as refused:
+        return world, [f"refused by the kit: {refused}"]
     return world, faults(world, rested)
 
 
