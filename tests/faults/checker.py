@@ -225,8 +225,8 @@ def i5(evidence: Evidence, _held: frozenset[str]) -> Iterator[str]:
                 yield f"reordered: {service} {event.subject} {event.sequence} has seen less than the one before it"
             before[event.subject] = event.seen
             cause = by_id.get(event.cause)
-            if cause is None:
-                continue
+            if cause is None or event.type in HOUSEKEEPING:
+                continue  # what is held was not applied, so it was not seen either
             behind = {**cause.seen, cause.service: cause.sequence}
             own = behind.pop(service, 0)
             if own >= event.sequence or any(event.seen.get(name, 0) < number for name, number in behind.items()):

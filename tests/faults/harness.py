@@ -35,7 +35,8 @@ _CODES = [f"x{letter}" for letter in "bcdefghijklmnopqrstuvwyz"]
 _NOT_QUIET = """
 SELECT (SELECT count(*) FROM outbox) AS unsent,
        (SELECT count(*) FROM subjects WHERE status = 'waiting') AS waiting,
-       (SELECT count(*) FROM attempts WHERE NOT settled) AS attempts,
+       (SELECT count(*) FROM attempts t JOIN subjects s USING (subject)
+        WHERE NOT t.settled AND s.status = 'ok') AS attempts,
        (SELECT count(*) FROM agenda a JOIN subjects s USING (subject)
         WHERE a.kind = 'send' AND a.postponed IS NULL AND s.status = 'ok') AS sends,
        (SELECT count(*) FROM agenda a JOIN subjects s USING (subject) WHERE a.kind = 'deadline' AND s.status = 'ok'

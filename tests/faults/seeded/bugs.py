@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
+from kintsugi.envelope import encode
 from kintsugi.shell import batches, consuming, unit, writing
 from kintsugi.store import statements as sql
 from kintsugi.subject import Verdict, judge
@@ -48,7 +49,7 @@ def publish_outside() -> None:
         producer = AIOKafkaProducer(bootstrap_servers=os.environ["KINTSUGI_BOOTSTRAP"], acks="all")
         await producer.start()
         for each in own:
-            headers = writing.encode(each.envelope)
+            headers = encode(each.envelope)
             key, number = each.envelope.subject.encode(), self._core.partition(each.envelope.subject)
             await producer.send_and_wait(self._core.topic, each.value, key=key, headers=headers, partition=number)
         await producer.stop()
