@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 from kintsugi.agenda import Agenda, Deadline, Send
-from kintsugi.service import S
+
+T = TypeVar("T")
 
 
 def origins(
-    steps: Sequence[tuple[S, str]], fresh: Mapping[str, Deadline | Send], agenda: Callable[[S], Agenda]
+    steps: Sequence[tuple[T, str]], fresh: Mapping[str, Deadline | Send], agenda: Callable[[T], Agenda]
 ) -> dict[str, str]:
     """The traceparent behind each fresh send. ``steps`` are the states a unit led to, with their traceparents."""
     sends = {name: entry for name, entry in fresh.items() if isinstance(entry, Send)}
