@@ -97,7 +97,8 @@ class Receiver:
             request = ExportTraceServiceRequest.FromString(body)
             with self._lock:
                 self.requests.append(request)
-        return ExportTraceServiceResponse().SerializeToString()
+        answer: bytes = ExportTraceServiceResponse().SerializeToString()
+        return answer
 
     def __enter__(self) -> Self:
         self._thread.start()
