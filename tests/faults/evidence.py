@@ -26,7 +26,7 @@ _TABLES = {
     "outbox": "SELECT subject, sequence, headers FROM outbox",
     "published": "SELECT subject, sequence, headers FROM published",
     "agenda": "SELECT subject, name, kind, postponed, claim FROM agenda",
-    "attempts": "SELECT subject, name, delivery, result, settled FROM attempts",
+    "attempts": "SELECT subject, name, attempt, delivery, result, reason, settled FROM attempts",
     "positions": "SELECT topic, partition, next_offset FROM positions",
     "commands": "SELECT key, subject, status, answer FROM commands",
 }
