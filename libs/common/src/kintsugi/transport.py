@@ -68,6 +68,8 @@ class Consumption(Generic[S]):
         self._stopping = False
         self._batch_size = batch_size
         self._unreadable: set[TopicPartition] = set()
+        self._clock_moved = asyncio.Event()
+        core.clock_moved.append(self._clock_moved.set)
         self.beat: Callable[[], None] = lambda: None
         self._broker = KafkaBroker(
             bootstrap,
@@ -337,7 +339,10 @@ class Consumption(Generic[S]):
         stamped: datetime | None = None
         stamped_at = 0.0
         while True:
-            await asyncio.sleep(END_SECONDS / 5 if self._clock.movable else END_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(END_SECONDS):
+                    await self._clock_moved.wait()
+            self._clock_moved.clear()
             try:
                 self._resume()
                 async with self._core.engine.connect() as connection:

@@ -127,7 +127,8 @@ class Operations(Generic[S]):
                 await self._clock.move(connection, body.instant)
         except ClockRefused as refused:
             raise Problem(409, "clock_refused", "The clock was not moved", str(refused)) from refused
-        self._core.after_commit(emitted=False, owed=True)
+        for moved in self._core.clock_moved:
+            moved()
         return Response(status_code=204)
 
     async def held(self, _operator: Operator) -> list[dict[str, Any]]:

@@ -50,6 +50,7 @@ SENDING_SECONDS = 20.0
 RELAY_SECONDS = 10.0
 STUCK_SECONDS = 60.0
 TIDY_SECONDS = 3600.0
+OWED_SECONDS = 0.5
 
 
 class ServiceProcess:
@@ -96,10 +97,9 @@ class ServiceProcess:
             Sends(self._core, self._clock, application.channels(settings)),
             Gaps(self._core, self._clock),
         )
-        every = 0.1 if self._clock.movable else 0.5
         self._loops = [
-            Loop("deadlines", self._owed.fire, every),
-            Loop("sends", self._owed.send, every),
+            Loop("deadlines", self._owed.fire, OWED_SECONDS),
+            Loop("sends", self._owed.send, OWED_SECONDS),
             Loop("gaps", self._owed.look_for_gaps, GAP_SECONDS),
             Loop("housekeeping", self._tidy, TIDY_SECONDS),
         ]
@@ -109,6 +109,7 @@ class ServiceProcess:
         self._tasks: list[asyncio.Task[None]] = []
         self._exports = MetricsExport.from_environment(self._metrics)
         self._core.committed.append(self._committed)
+        self._core.clock_moved.append(lambda: self._committed(emitted=False, owed=True))
 
     async def start(self) -> None:
         """HTTP first, so that probes have an answer; then the database, the relay, the consumer and the timers.

@@ -69,7 +69,8 @@ class Circuit:
 
 @dataclass
 class Core(Generic[S]):
-    """The parts every transaction works with. ``committed`` callbacks run after each commit, in the same loop."""
+    """The parts every transaction works with. ``committed`` callbacks run after each commit, in the same loop;
+    ``clock_moved`` ones after the business clock was moved through this process."""
 
     service: Service[S]
     views: Views[S]
@@ -82,6 +83,7 @@ class Core(Generic[S]):
     fold_version: int = 1
     circuit: Circuit = field(default_factory=Circuit)
     committed: list[Callable[[bool, bool], None]] = field(default_factory=list)
+    clock_moved: list[Callable[[], None]] = field(default_factory=list)
 
     @property
     def name(self) -> str:
