@@ -53,7 +53,7 @@ test: lint ## Check style, types and import rules, then run all tests but the lo
 lint: $(STAMP) ## Check style, types and import rules.
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@MYPYPATH=$(SOURCES) $(BIN)/mypy --strict $(foreach folder,$(DISTRIBUTIONS),$(folder)/src) tests
+	@MYPYPATH=$(SOURCES) $(BIN)/mypy --strict $(foreach folder,$(DISTRIBUTIONS),$(folder)/src) tests infra/container/lock.py
 	@$(BIN)/lint-imports
 
 format: $(STAMP) ## Put the code in its house style.
@@ -71,6 +71,7 @@ lock: $(STAMP) ## Resolve the Python packages anew and rewrite requirements.lock
 	  --quiet --universal --generate-hashes --python-version 3.11 --no-annotate --no-header --group dev \
 	  $(addprefix --no-emit-package kintsugi-,common $(notdir $(wildcard services/*)) office) \
 	  --output-file requirements.lock -
+	@$(BIN)/python infra/container/lock.py
 
 jars: $(STAMP) ## Resolve Apache Kafka's jars anew and rewrite their lock.
 	@$(BIN)/python -m kintsugi_office.embedded.jars

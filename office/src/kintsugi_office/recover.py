@@ -86,6 +86,14 @@ async def _run(layout: Layout, service: str, *, compare: bool) -> "Report":
             raise RecoveryFailed(str(error)) from error
 
 
+async def compared(layout: Layout, service: str) -> "Report":
+    """What differs between a service's database and the fold of its topics, in the running office of this folder."""
+    from kintsugi.recovery import recover as run
+
+    async with _place(layout, service) as place:
+        return await run(services.load(service), _settings(layout, place), compare=True)
+
+
 @contextlib.asynccontextmanager
 async def _place(layout: Layout, service: str) -> AsyncIterator[_Place]:
     """The running office's servers, or those of a stopped one, started for this command alone."""

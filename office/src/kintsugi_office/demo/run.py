@@ -12,7 +12,7 @@ from typing import Any
 from kintsugi.pack import Pack, load
 from kintsugi.pack.samples import CASES, Script, load_script
 
-from kintsugi_office import running, topics
+from kintsugi_office import recover, running, topics
 from kintsugi_office.demo.checks import Check, of_days, of_evidence, of_figures
 from kintsugi_office.demo.days import Days, Happened
 from kintsugi_office.demo.desk import Desk, Ledger
@@ -58,8 +58,18 @@ class Shown:
 
 
 AtTheEnd = Callable[[Office], Awaitable[Check]]
-AT_THE_END: list[AtTheEnd] = []
-"""Checks of the quiet office before it stops, such as a comparison of every service with its topics."""
+
+
+async def _equal_to_the_log(office: Office) -> Check:
+    """Every database is what its topics make of it."""
+    reports = [await recover.compared(office.layout, service.name) for service in office.services]
+    found = [f"{r.service}: {r.subjects} cases compared, {len(r.differences)} differences" for r in reports]
+    shown = [f"{each.subject} {each.kind}: {each.detail}" for r in reports for each in r.differences[:5]]
+    return Check("every database equals the fold of its log", not any(r.differences for r in reports), (*found, *shown))
+
+
+AT_THE_END: list[AtTheEnd] = [_equal_to_the_log]
+"""Checks of the quiet office before it stops."""
 
 
 async def demonstrate(folder: Path, project: Path, view: View) -> Shown:
