@@ -37,7 +37,7 @@ async def main() -> int:
     FOLDER.mkdir(parents=True)
     async with EmbeddedPostgres(FOLDER / "postgres") as postgres, EmbeddedKafka(FOLDER / "kafka") as kafka:
         rounds = await _rounds(options, postgres, kafka)
-        rebuilt = await rebuild.measured(postgres, kafka, options.events)
+        rebuilt = await rebuild.measured(postgres, kafka, _country(0, VARIANTS.index("service_10")))
     result: dict[str, Any] = {
         "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "system": platform.system()},
         "events_a_round": options.events,
@@ -80,7 +80,7 @@ async def _rounds(
     for turn in range(options.rounds):
         for number, variant in enumerate(VARIANTS):
             total = options.events // 20 if variant == "tutorial" else options.events
-            country = "x" + chr(ord("b") + turn * len(VARIANTS) + number)
+            country = _country(turn, number)
             topics = {name: f"{country}.{name}.v1" for name in ("intake", "referral")}
             plans = [plan for plan in planned(project_folder() / "contracts", country) if plan.name in topics.values()]
             await ensure(kafka.bootstrap, plans)
@@ -113,6 +113,11 @@ async def _rounds(
             measured[variant].append(found)
             print(f"{found['rate']:>9,.0f} events/s  {found['cpu_us']:>7,.0f} CPU us/event", flush=True)
     return measured
+
+
+def _country(turn: int, number: int) -> str:
+    """Topics and a database of its own for each turn of each variant."""
+    return "x" + chr(ord("b") + turn * len(VARIANTS) + number)
 
 
 async def _worker(variant: str, setting: dict[str, Any]) -> dict[str, float]:

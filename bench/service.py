@@ -8,7 +8,7 @@ from pathlib import Path
 
 from kintsugi.agenda import Agenda, Deadline
 from kintsugi.application import Application
-from kintsugi.contracts.base import Sealed
+from kintsugi.contracts.base import Purpose, Sealed
 from kintsugi.contracts.events import ContactProfileChanged, ReferralRequested
 from kintsugi.contracts.events.intake import ContactProfileChangedContact
 from kintsugi.contracts.events.referral import ReferralRequestedContact
@@ -64,7 +64,7 @@ def reachable(event: ContactProfileChanged, case: Asked, ctx: Context) -> Judgem
     return Allowed() if case.channels else Withheld("no_safe_channel")
 
 
-@service.on(ContactProfileChanged, reads=("contact",), seals=("contact",), requires=[reachable])
+@service.on(ContactProfileChanged, reads=(Purpose.contact,), seals=(Purpose.contact,), requires=[reachable])
 def ask(event: ContactProfileChanged, case: Asked, ctx: Context) -> list[ReferralRequested]:
     """Asks an agency, with a link that only it can read."""
     opened = ctx.open(case.contact, ContactProfileChangedContact) if case.contact else None

@@ -144,7 +144,7 @@ async def ours(setting: Setting, meter: Meter) -> None:
         meter.committed(batch.count)
         return batch
 
-    batches.run = metered  # type: ignore[method-assign]
+    batches.run = metered  # type: ignore[method-assign, assignment]
     core.committed.append(lambda emitted, _owed: bell.ring() if emitted else None)
     relaying = asyncio.create_task(relay.run())
     tune()
