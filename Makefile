@@ -53,7 +53,7 @@ test: lint ## Check style, types and import rules, then run all tests but the lo
 lint: $(STAMP) ## Check style, types and import rules.
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@MYPYPATH=$(SOURCES) $(BIN)/mypy --strict $(foreach folder,$(DISTRIBUTIONS),$(folder)/src) tests infra/container/lock.py
+	@MYPYPATH=$(SOURCES) $(BIN)/mypy --strict $(foreach folder,$(DISTRIBUTIONS),$(folder)/src) tests bench infra/container/lock.py
 	@$(BIN)/lint-imports
 
 format: $(STAMP) ## Put the code in its house style.
