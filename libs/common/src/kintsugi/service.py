@@ -6,17 +6,17 @@ function for each event, command, deadline and send. The shell, the recovery and
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
+import uuid_utils
 from pydantic import BaseModel, ConfigDict
 
 from kintsugi.agenda import Agenda, Message, Outcome, Postpone, Refuse, Send, prefix
 from kintsugi.auth import Caller
-from kintsugi.contracts.base import Event, Purpose, Sealed
+from kintsugi.contracts.base import Event, Purpose, Sealed, replaced
 from kintsugi.pack import Pack
 from kintsugi.sealing import Erased
 
@@ -28,6 +28,10 @@ class State(BaseModel):
     """What a service remembers of one subject: frozen, every field with a default, changed only by ``evolve``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """As pydantic's; every change of a state goes through it, so without what a frozen value never needs."""
+        return super().model_copy(update=update, deep=True) if deep else replaced(self, update or {})
 
 
 S = TypeVar("S", bound=State)
@@ -74,7 +78,7 @@ class Context:
     on_hold: bool = False
     caller: Caller | None = None
     resources: Any = None
-    ids: Callable[[], str] = field(default=lambda: str(uuid.uuid4()))
+    ids: Callable[[], str] = field(default=lambda: str(uuid_utils.uuid4()))
 
     def new_id(self) -> str:
         """A new opaque identifier (uuid4)."""
@@ -181,12 +185,17 @@ class Service(Generic[S]):
         self.outcomes: dict[str, Handler] = {}
         self.preparations: dict[str, Preparation] = {}
         self._subscribes = frozenset(subscribes)
+        self._sources: tuple[int, frozenset[str]] = (-1, frozenset())
 
     @property
     def subscribes(self) -> frozenset[str]:
         """Short names of the services whose topics this one reads; never its own."""
-        types = {*self.events, *(t for t in self.evolve.registry if t is not object)}
-        return (self._subscribes | {t.service for t in types if t.service != EVERY}) - {self.name}
+        registered = len(self.events) + len(self.evolve.registry)
+        if self._sources[0] != registered:  # asked for every event, while what is registered only grows at import
+            types = {*self.events, *(t for t in self.evolve.registry if t is not object)}
+            names = (self._subscribes | {t.service for t in types if t.service != EVERY}) - {self.name}
+            self._sources = registered, names
+        return self._sources[1]
 
     def takes(self, event: type[Event]) -> bool:
         """Whether a type has a handler or changes the state; all others are ignored."""

