@@ -23,6 +23,7 @@ BLOCK: Final = 256
 _NONCE, _TAG = 12, 16
 _KEY = 32
 _FIELD = re.compile(r"[!-{}~]{1,200}")  # printable ASCII without "|", which separates the fields of the AAD
+_FIELDS = re.compile(r"[!-{}~]{1,200}(?:\|[!-{}~]{1,200}){5}")
 _CANONICAL_ENDS = {2: "AQgw", 3: "AEIMQUYcgkosw048"}  # by length modulo 4; the unused low bits must be zero
 
 SealFault = Literal["field_refused", "kid_mismatch", "malformed", "not_authentic"]
@@ -141,14 +142,16 @@ def _padded(plaintext: BaseModel | bytes) -> bytes:
 
 
 def _associated(*fields: str) -> bytes:
-    for name, field in zip(("source", "id", "type", "subject", "purpose", "kid"), fields, strict=True):
-        if not _FIELD.fullmatch(field):
-            raise SealError(
-                "field_refused",
-                f"{name} is empty, longer than 200, or has a character outside printable ASCII or '|': "
-                "check the envelope's origin",
-            )
-    return "|".join(("kintsugi/1", *fields)).encode()
+    joined = "|".join(fields)
+    if not _FIELDS.fullmatch(joined):
+        for name, field in zip(("source", "id", "type", "subject", "purpose", "kid"), fields, strict=True):
+            if not _FIELD.fullmatch(field):
+                raise SealError(
+                    "field_refused",
+                    f"{name} is empty, longer than 200, or has a character outside printable ASCII or '|': "
+                    "check the envelope's origin",
+                )
+    return b"kintsugi/1|" + joined.encode()
 
 
 def _text(raw: bytes) -> str:
