@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -156,12 +157,13 @@ class Writer(Generic[S]):
 
     async def outbox(self, own: Sequence[Own]) -> None:
         """The events of this unit, for the relay."""
+        topic = self._core.topic
         await self._copy(
             "outbox",
             sql.OUTBOX_COLUMNS,
             [
                 (
-                    self._core.topic,
+                    topic,
                     self._core.partition(each.envelope.subject),
                     each.envelope.subject,
                     each.envelope.sequence,
@@ -172,8 +174,8 @@ class Writer(Generic[S]):
                 for each in own
             ],
         )
-        for each in own:
-            self._core.metrics.emitted(each.envelope.type)
+        for type_, count in Counter(each.envelope.type for each in own).items():
+            self._core.metrics.emitted(type_, count)
         reach("consume.outbox_written")
 
     async def agenda(self, changed: Sequence[Loaded[S]], derived: Sequence[Derived[S]]) -> None:

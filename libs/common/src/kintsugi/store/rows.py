@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from pydantic_core import from_json, to_json
 from sqlalchemy import RowMapping
 
 from kintsugi.contracts.causes import Cause
@@ -50,12 +51,12 @@ class SubjectRow:
 
 def dump_headers(headers: Headers) -> bytes:
     """Headers as bytes that :func:`load_headers` turns back exactly, null and non-UTF-8 values included."""
-    return _dumps([(name, None if raw is None else raw.decode("latin-1")) for name, raw in headers]).encode("ascii")
+    return to_json([(name, None if raw is None else raw.decode("latin-1")) for name, raw in headers])
 
 
 def load_headers(raw: bytes) -> list[tuple[str, bytes | None]]:
     """The inverse of :func:`dump_headers`."""
-    return [(name, None if text is None else text.encode("latin-1")) for name, text in json.loads(raw)]
+    return [(name, None if text is None else text.encode("latin-1")) for name, text in from_json(raw)]
 
 
 def dump_progress(progress: Progress) -> str:

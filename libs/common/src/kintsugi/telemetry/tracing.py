@@ -125,7 +125,7 @@ class Tracing:
         link_only: bool = False,
     ) -> Span | None:
         """Start the CONSUMER span `process {topic}` of one record, under the event that made it."""
-        if self._sink is None or traceparent is None:
+        if self._sink is None or traceparent is None or traceparent.endswith("-00"):
             return None
         span = self.resume(traceparent, f"process {topic}", "consumer", tracestate=tracestate, link_only=link_only)
         if span is not None:
