@@ -108,6 +108,16 @@ class _Bound:
             self._read_id, self._read_at = last, next_after
 
 
+# A server that ends a session while a frozen client wakes up leaves asyncpg's protocol in an internal error.
+_DATABASE_AWAY = (
+    OSError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    TimeoutError,
+)
+
+
 class Relay:
     """Sends what the outbox holds, whenever it is woken, and every second to be sure."""
 
@@ -142,7 +152,7 @@ class Relay:
             try:
                 await self._session()
                 wait = 0.2
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+            except _DATABASE_AWAY as error:
                 log.warning("relay_without_database", error=type(error).__name__)
                 await asyncio.sleep(wait * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
                 wait = min(wait * 2, 10.0)

@@ -58,6 +58,7 @@ def classify(error: BaseException) -> Fault:
         PoolTimeout,
         InterfaceError,
         asyncpg.InterfaceError,
+        asyncpg.InternalClientError,
         asyncpg.ConnectionDoesNotExistError,
     )
     return Fault.away if isinstance(error, away) else Fault.defect
