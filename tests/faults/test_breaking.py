@@ -50,6 +50,8 @@ async def test_a_process_frozen_inside_its_transaction_blocks_nobody(servers: Se
 async def test_frozen_processes_go_on_where_they_were(servers: Servers, report: Report) -> None:
     async with Platform(servers) as platform:
         processes = await platform.up()
+        for process in processes.values():
+            process.keep()
         for name in ("intake", "referral", "notify"):
             async with people_at_work(platform, whole=True):
                 await asyncio.sleep(1)
