@@ -67,6 +67,8 @@ class Consumption(Generic[S]):
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
         self._batch_size = batch_size
+        self._generation = 0
+        self._polled_in = 0
         self._unreadable: set[TopicPartition] = set()
         self._clock_moved = asyncio.Event()
         core.clock_moved.append(self._clock_moved.set)
@@ -106,6 +108,12 @@ class Consumption(Generic[S]):
 
     async def _poll(self, consumer: AIOKafkaConsumer) -> tuple[ConsumerRecord[bytes, bytes], ...]:
         """One poll. A partition on which the client cannot read on is set aside, so that the others go on."""
+        self.beat()
+        if consumer.assignment() - set(self._positions):
+            # Assigned and not yet placed: the client would start at the group's offset, not at the database's.
+            await asyncio.sleep(BATCH_TIMEOUT_MS / 1000)
+            return ()
+        self._polled_in = self._generation
         try:
             polled = await consumer.getmany(timeout_ms=BATCH_TIMEOUT_MS, max_records=self._batch_size)
         except (CorruptRecordException, UnicodeDecodeError):
@@ -196,8 +204,14 @@ class Consumption(Generic[S]):
         while pending and not self._stopping:
             self.beat()
             async with self._busy:
+                if self._stopping or self.stopped_for is not None:
+                    return
+                if self._polled_in != self._generation:
+                    # Polled before partitions came, went or were placed anew: where it began is not known.
+                    self._seek_known()
+                    return
                 pending = self._still_ours(pending)
-                if not pending or self._stopping:
+                if not pending:
                     return
                 try:
                     positions = {(place.topic, place.partition): at for place, at in self._positions.items()}
@@ -231,9 +245,11 @@ class Consumption(Generic[S]):
         fault = classify(error)
         if fault is Fault.stale:
             log.warning("batch_was_stale")
-            with contextlib.suppress(Exception):
+            try:
                 await self._to_positions(list(self._positions))
-            return
+                return
+            except Exception as again:
+                fault = classify(again)
         if fault in (Fault.defect, Fault.refused):
             self._core.log_raised(error, type_="batch")
         wait = self._wait * random.uniform(0.5, 1.5)  # noqa: S311 - jitter
@@ -242,11 +258,18 @@ class Consumption(Generic[S]):
         consumer = self.consumer
         if consumer is None:
             return
-        held = [place for place in self._positions if place in consumer.assignment()]
-        for place in held:
-            consumer.seek(place, self._positions[place])
-        consumer.pause(*held)
+        self._seek_known()
+        consumer.pause(*(place for place in self._positions if place in consumer.assignment()))
         self._resume_at = time.monotonic() + wait
+
+    def _seek_known(self) -> None:
+        """Back to the positions this process knows: what was polled and not committed is read again."""
+        consumer = self.consumer
+        if consumer is not None:
+            assigned = consumer.assignment()
+            for place, position in self._positions.items():
+                if place in assigned:
+                    consumer.seek(place, position)
 
     def _halt(self) -> None:
         consumer = self.consumer
@@ -268,7 +291,8 @@ class Consumption(Generic[S]):
         resume: list[TopicPartition] = []
         for number in {place.partition for place in assigned}:
             places = [place for place in assigned if place.partition == number]
-            behind = [place for place in places if self._positions.get(place, 0) < (consumer.highwater(place) or 0)]
+            readable = [place for place in places if place not in self._unreadable]
+            behind = [place for place in readable if self._positions.get(place, 0) < (consumer.highwater(place) or 0)]
             slowest = min((self._times.get(place, 0) for place in behind), default=None)
             for place in places:
                 ahead = slowest is not None and len(behind) > 1 and self._times.get(place, 0) > slowest + AHEAD_MS
@@ -297,6 +321,7 @@ class Consumption(Generic[S]):
 
     async def revoked(self, places: Iterable[TopicPartition]) -> None:
         """Waits for the batch under way; nothing of these partitions is written afterwards."""
+        self._generation += 1
         async with self._busy:
             for place in places:
                 self._positions.pop(place, None)
@@ -305,12 +330,16 @@ class Consumption(Generic[S]):
 
     async def assigned(self, places: Sequence[TopicPartition]) -> None:
         """Starts where the database says, waiting for it as long as it is away."""
+        self._generation += 1
         wait = FIRST_WAIT
         while not self._stopping:
             self.beat()
             try:
                 async with self._busy:
                     await self._to_positions(places)
+                    self._generation += 1
+                if self.stopped_for is not None:
+                    self._halt()
                 return
             except Exception as error:
                 if classify(error) is Fault.defect:
@@ -345,11 +374,12 @@ class Consumption(Generic[S]):
             self._clock_moved.clear()
             try:
                 self._resume()
-                async with self._core.engine.connect() as connection:
+                async with self._core.reading.connect() as connection:
                     business = await self._clock.now(connection)
+                    at = await connection.scalar(sql.MACHINE_NOW)
                 if business == stamped and time.monotonic() - stamped_at < 2.0:
                     continue
-                if await self._stamp(business):
+                if await self._stamp(business, at):
                     stamped, stamped_at = business, time.monotonic()
             except asyncio.CancelledError:
                 raise
@@ -363,9 +393,8 @@ class Consumption(Generic[S]):
             if consumer is not None:
                 consumer.resume(*(consumer.paused() - self._unreadable))
         self._level()
-        self.beat()
 
-    async def _stamp(self, business: datetime) -> bool:
+    async def _stamp(self, business: datetime, at: datetime) -> bool:
         consumer = self.consumer
         if consumer is None or not self._positions:
             return False
@@ -383,6 +412,7 @@ class Consumption(Generic[S]):
             await connection.execute(
                 sql.READ_TO_END,
                 {
+                    "at": at,
                     "business": business,
                     "topics": [place.topic for place in reached],
                     "partitions": [place.partition for place in reached],

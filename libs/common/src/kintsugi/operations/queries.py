@@ -37,7 +37,8 @@ SELECT (SELECT count(*) FROM outbox) AS outbox,
        (SELECT count(*) FROM agenda a JOIN subjects s USING (subject)
         WHERE a.kind = 'send' AND a.claim IS NULL AND a.due_at <= :now AND (a.retry_at IS NULL OR a.retry_at <= :now)
           AND s.status = 'ok') AS sends,
-       (SELECT count(*) FROM attempts WHERE NOT settled) AS attempts,
+       (SELECT count(*) FROM attempts t JOIN subjects s USING (subject)
+        WHERE NOT t.settled AND (t.result IS NULL OR s.status IN ('ok', 'waiting'))) AS attempts,
        (SELECT count(*) FROM subjects WHERE status = 'waiting') AS waiting,
        (SELECT count(*) FROM subjects WHERE status IN ('held', 'blocked')) AS held,
        (SELECT count(*) FROM agenda a JOIN subjects s USING (subject)

@@ -21,7 +21,7 @@ from kintsugi.shell.consuming import Consuming
 from kintsugi.shell.core import Core
 from kintsugi.shell.lines import Queued
 from kintsugi.shell.unit import Loaded
-from kintsugi.subject import advance, ends_by_itself, release, skip
+from kintsugi.subject import advance, ends_by_itself, missing, release, skip
 
 _AUDIT = text("INSERT INTO audit (actor, action, subject, detail) VALUES (:actor, :action, :subject, :detail)")
 _DISCARD_DEAD = text("""
@@ -63,6 +63,14 @@ class Repair(Generic[S]):
                         f"From '{source}' this case next expects {expected}.",
                         f"Name it as '--without {source}:{expected}'.",
                     )
+                if await unit.lines_of(loaded).at(connection, source, sequence):
+                    raise Problem(
+                        409,
+                        "it_has_come",
+                        "That input has come: it is not left out",
+                        f"{source}:{sequence} is stored and in its line.",
+                        "Release the case; what cannot be applied is given up with 'kintsugi held discard'.",
+                    )
                 loaded.subject = replace(loaded.subject, progress=skip(loaded.subject.progress, source, sequence))
                 loaded.touched = True
             positions = [Position(source=source, sequence=sequence) for source, sequence in without]
@@ -102,7 +110,7 @@ class Repair(Generic[S]):
                     "Look at it first: 'kintsugi held show'.",
                 )
             if ends_by_itself(loaded.subject.progress):
-                raise self._not_stored(at.source, loaded.subject.progress.cursor(at.source) + 1)
+                raise self._not_stored(*await self._awaited(unit, loaded, at.source, at.sequence))
             queued = await self._at(unit, loaded, at.source, at.sequence, at.input_id)
             model = by_type(queued.envelope.type)
             protective = model is not None and model.protective
@@ -180,6 +188,14 @@ class Repair(Generic[S]):
                 lines.remove(queued)
                 return queued
         raise self._not_stored(source, sequence)
+
+    async def _awaited(self, unit: Consuming[S], loaded: Loaded[S], source: str, sequence: int) -> tuple[str, int]:
+        """What a hold for a missing event really waits for: a predecessor, or a cause from another source."""
+        progress = loaded.subject.progress
+        for queued in await unit.lines_of(loaded).at(unit.connection, source, sequence):
+            if (found := missing(queued.envelope, progress, subscribed=self._core.service.subscribes)) is not None:
+                return found
+        return source, progress.cursor(source) + 1
 
     @staticmethod
     def _not_stored(source: str, sequence: int) -> Problem:

@@ -6,6 +6,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Generic
 
 import structlog
@@ -18,6 +19,7 @@ from kintsugi.keyring import Keyring, Missing
 from kintsugi.partitioning import PARTITIONS, partition_of
 from kintsugi.sealing import DataKey, Erased
 from kintsugi.service import S, Service
+from kintsugi.store.pooling import reading
 from kintsugi.telemetry.metrics import Metrics
 from kintsugi.telemetry.tracing import Tracing
 from kintsugi.turn import Office
@@ -85,6 +87,11 @@ class Core(Generic[S]):
     committed: list[Callable[[bool, bool], None]] = field(default_factory=list)
     clock_moved: list[Callable[[], None]] = field(default_factory=list)
 
+    @cached_property
+    def reading(self) -> AsyncEngine:
+        """For reads of one statement, without a transaction around them."""
+        return reading(self.engine)
+
     @property
     def name(self) -> str:
         """The service's short name."""
@@ -112,18 +119,13 @@ class Core(Generic[S]):
     async def fetch_keys(
         self, wanted: Iterable[Wanted], create: Iterable[Wanted] = ()
     ) -> dict[Wanted, DataKey | Erased]:
-        """Keys for reading, and for sealing where ``create`` names them.
+        """The keys that are there, for reading, and for sealing where ``create`` names them.
 
-        Raises :class:`KeyUnavailable` for a purpose this service does not hold, KeyringUnavailable when the keyring
-        does not answer.
+        One that is absent or cannot be unwrapped is left out: only the step that needs it fails, for its own
+        subject. Raises KeyringUnavailable when the keyring does not answer.
         """
         found = await self.keyring.fetch(wanted, frozenset(create))
-        keys: dict[Wanted, DataKey | Erased] = {}
-        for name, key in found.items():
-            if isinstance(key, Missing):
-                raise KeyUnavailable(f"purpose {name[1]}: {key.reason}")
-            keys[name] = key
-        return keys
+        return {name: key for name, key in found.items() if not isinstance(key, Missing)}
 
     def derived(self, subject: str, state: S) -> tuple[Agenda, Rows]:
         """What is owed, and the view rows, of a state. Raises SubjectFault where the service's own code raises."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from kintsugi.channels import Channel, DeliveryFailed
 from kintsugi.clock import BusinessClock
 from kintsugi.contracts.causes import Cause
 from kintsugi.failpoints import reach
+from kintsugi.keyring import machine_seconds
 from kintsugi.service import CASE_ON_HOLD, S
 from kintsugi.shell.core import Core
 from kintsugi.shell.faults import TRANSIENT, Fault, classify
@@ -29,6 +29,7 @@ from kintsugi.shell.unit import Loaded, Unit
 from kintsugi.turn import AgendaStuck, Causation
 
 LEASE = timedelta(minutes=2)
+DEFECT_DELAY = timedelta(minutes=1)
 START_WITHIN_SECONDS = 5.0
 SEND_SECONDS = 30.0
 RETRY_FIRST_SECONDS = 2
@@ -48,6 +49,7 @@ _POSTPONE = text("""
 UPDATE agenda SET postponed = :reason, retry_at = coalesce(CAST(:until AS timestamptz), 'infinity')
 WHERE subject = :subject AND name = :name
 """)
+_LATER = text("UPDATE agenda SET not_before = now() + :delay WHERE subject = :subject AND name = :name")
 _CLAIM = text("""
 UPDATE agenda SET claim = :claim, attempt = attempt + 1, postponed = NULL, retry_at = NULL
 WHERE subject = :subject AND name = :name
@@ -86,7 +88,7 @@ class Claimed:
     message: Message
     key: str
     attempt: int
-    committed: float
+    decided: float
 
 
 class Sends(Generic[S]):
@@ -99,7 +101,7 @@ class Sends(Generic[S]):
 
     async def runnable(self) -> list[tuple[str, str]]:
         """Entries that may be claimed now: (subject, name)."""
-        async with self._core.engine.connect() as connection:
+        async with self._core.reading.connect() as connection:
             now = await self._clock.now(connection)
             rows = (await connection.execute(_RUNNABLE, {"now": now})).all()
         return [(row.subject, row.name) for row in rows]
@@ -109,6 +111,8 @@ class Sends(Generic[S]):
         core = self._core
         async with core.engine.begin() as connection:
             unit = Unit(core, connection, await self._clock.now(connection))
+            # Counted from before the state was read: a process that is stopped while it commits must not send later.
+            decided = machine_seconds()
             await unit.load([subject], create=False)
             loaded = unit.subjects.get(subject)
             send = loaded.agenda_before.get(name) if loaded else None
@@ -118,7 +122,10 @@ class Sends(Generic[S]):
             if await connection.scalar(_OPEN, {"subject": subject, "recipient": send.recipient}):
                 return None
             reach("send.claimed")
-            prepared = await self._prepare(unit, loaded, name, send)
+            prepared = await self._prepared(unit, loaded, name, send)
+            if prepared is None:
+                await connection.execute(_LATER, {"subject": subject, "name": name, "delay": DEFECT_DELAY})
+                await unit.write()
             if isinstance(prepared, Postpone):
                 await connection.execute(
                     _POSTPONE, {"subject": subject, "name": name, "reason": prepared.reason, "until": prepared.until}
@@ -143,13 +150,11 @@ class Sends(Generic[S]):
             elif isinstance(prepared, Outcome):
                 await self._decide(unit, loaded, prepared, row.trace)
                 await unit.write()
-        if isinstance(prepared, Outcome):
+        if not isinstance(prepared, Message):
             self._committed(unit)
             return None
         reach("send.attempt_committed")
-        return Claimed(
-            claim, subject, name, send, prepared, key_of(subject, name, send), row.attempt + 1, time.monotonic()
-        )
+        return Claimed(claim, subject, name, send, prepared, key_of(subject, name, send), row.attempt + 1, decided)
 
     async def deliver(self, claimed: Claimed) -> None:
         """Sends outside any transaction and stores how it ended. Repeats nothing itself."""
@@ -185,7 +190,6 @@ class Sends(Generic[S]):
             if loaded.stands or loaded.held:
                 await connection.execute(_RESULT, {**stored, "settled": False})
                 return
-            await connection.execute(_RESULT, {**stored, "settled": True})
             outcome = Outcome(
                 name=row["name"],
                 result=first,
@@ -194,8 +198,9 @@ class Sends(Generic[S]):
                 locale=row["locale"],
                 attempt=row["attempt"],
             )
-            if outcome.name in loaded.agenda_before:
-                await self._decide(unit, loaded, outcome, row["trace"])
+            await self._decide(unit, loaded, outcome, row["trace"])
+            # Held at this very outcome: it stays stored and is decided again at the release.
+            await connection.execute(_RESULT, {**stored, "settled": loaded.held is None})
             await unit.write()
             reach("send.outcome_written")
         reach("send.outcome_committed")
@@ -203,8 +208,28 @@ class Sends(Generic[S]):
 
     async def unsettled(self) -> list[uuid.UUID]:
         """Attempts whose process is gone, and outcomes that were stored while their subject stood still."""
-        async with self._core.engine.connect() as connection:
+        async with self._core.reading.connect() as connection:
             return [row.claim for row in await connection.execute(_UNSETTLED)]
+
+    async def _prepared(
+        self, unit: Unit[S], loaded: Loaded[S], name: str, send: Send
+    ) -> Message | Postpone | Outcome | None:
+        """None where ``prepare`` raised: the subject is held, and the send is not tried again for a minute."""
+        try:
+            prepared = await self._prepare(unit, loaded, name, send)
+        except TRANSIENT:
+            raise
+        except Exception as error:
+            if classify(error) is Fault.away:
+                raise
+            self._core.log_raised(error, type_=name.partition("/")[0])
+            if loaded.held is None:
+                id_ = f"send/{uuid.uuid4()}"
+                unit.hold(loaded, "outcome", self._core.name, 0, id_, name, Cause.handler_raised)
+            return None
+        if isinstance(prepared, Outcome) and (loaded.held or loaded.stands):
+            return Postpone(reason=CASE_ON_HOLD)
+        return prepared
 
     async def _prepare(self, unit: Unit[S], loaded: Loaded[S], name: str, send: Send) -> Message | Postpone | Outcome:
         if send.outward and (loaded.blocked or loaded.held or loaded.subject.progress.waiting):
@@ -246,7 +271,7 @@ class Sends(Generic[S]):
 
     async def _carry(self, claimed: Claimed) -> tuple[Result, str | None, float | None]:
         """Result, reason code, and for what is to be tried again the delay in seconds."""
-        if time.monotonic() - claimed.committed > START_WITHIN_SECONDS:
+        if machine_seconds() - claimed.decided > START_WITHIN_SECONDS:
             return Result.not_attempted, "started_too_late", float(RETRY_FIRST_SECONDS)
         channel = self._channels.get(claimed.send.channel)
         if channel is None:

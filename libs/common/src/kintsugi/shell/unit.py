@@ -15,7 +15,7 @@ from kintsugi.contracts.causes import Cause
 from kintsugi.contracts.events import InputHeld, InputReleased
 from kintsugi.contracts.events.common import InputKind, Position
 from kintsugi.service import S
-from kintsugi.shell.core import Core
+from kintsugi.shell.core import Core, KeyUnavailable
 from kintsugi.shell.writing import InputRow, Settled, Writer
 from kintsugi.store import statements as sql
 from kintsugi.store.rows import SubjectRow, subject_row
@@ -93,6 +93,8 @@ class Unit(Generic[S]):
         self.out = Written()
         self.refuse: frozenset[str] = frozenset()
         self.spans: list[Span] = []
+        self.owes = False
+        """Whether something written here may be due at once, or any more: timers and senders then look."""
 
     async def load(self, ids: Iterable[str], *, create: bool) -> None:
         """Locks subjects in key order and reads them after the lock. ``create`` makes the rows that are missing."""
@@ -124,7 +126,10 @@ class Unit(Generic[S]):
                     raise
                 missing = error
                 create = [missing.wanted] if missing.create else []
-                self.vault.keys.update(await self.core.fetch_keys([missing.wanted], create))
+                found = await self.core.fetch_keys([missing.wanted], create)
+                if missing.wanted not in found:
+                    raise KeyUnavailable(missing.wanted[1]) from None
+                self.vault.keys.update(found)
 
     def became(self, loaded: Loaded[S], subject: Subject[S], own: Sequence[Own], trace: str | None = None) -> None:
         """Takes over the result of a step. What it made owed continues ``trace``."""
@@ -207,10 +212,6 @@ class Unit(Generic[S]):
         await writer.views(derived)
         await writer.inputs(self.out.inputs, self.out.settled)
         await writer.outbox(self.out.own)
-        await writer.agenda(changed, derived)
+        self.owes = await writer.agenda(changed, derived)
+        self.owes |= any(loaded.status == "ok" != loaded.row.status for loaded in changed)
         await writer.positions(positions)
-
-    @property
-    def owes(self) -> bool:
-        """Whether any subject may owe something new: the timers and senders then look."""
-        return any(loaded.touched for loaded in self.subjects.values())

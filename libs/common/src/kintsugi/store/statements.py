@@ -16,6 +16,8 @@ FROM subjects WHERE subject = ANY(CAST(:subjects AS text[]))
 ORDER BY subject COLLATE "C" FOR UPDATE
 """)
 
+MACHINE_NOW = text("SELECT now()")
+
 BUSINESS_NOW = text("SELECT instant FROM business_clock")
 
 UPDATE_SUBJECTS = text("""
@@ -99,7 +101,7 @@ ON CONFLICT DO NOTHING
 """)
 
 READ_TO_END = text("""
-UPDATE positions AS p SET read_to_end = now(), read_to_end_business = :business
+UPDATE positions AS p SET read_to_end = :at, read_to_end_business = :business
 FROM unnest(CAST(:topics AS text[]), CAST(:partitions AS smallint[])) AS n (topic, partition)
 WHERE p.topic = n.topic AND p.partition = n.partition
 """)
