@@ -77,6 +77,13 @@ def prepared(given: Given[CaseFile], kind: str) -> Message | Postpone | Refuse:
     return given.prepared(owed(given, kind))
 
 
+def refusal(given: Given[CaseFile], kind: str) -> str:
+    """Why nothing leaves."""
+    answer = prepared(given, kind)
+    assert isinstance(answer, Refuse), answer
+    return answer.reason
+
+
 def test_a_provider_gets_a_link_and_a_date_in_its_first_language_that_the_country_writes() -> None:
     message = prepared(asked(), "provider_request")
     assert isinstance(message, Message)
@@ -546,3 +553,23 @@ def test_every_notification_has_one_end_and_the_state_survives_storage() -> None
         given = given.when(ended(name, Result.sent)).then(e.NotificationSent)
     assert [ended_.status for ended_ in given.state.ended.values()] == [NotificationStatus.sent] * 4
     assert CaseFile.model_validate_json(given.state.model_dump_json()) == given.state
+
+
+@pytest.mark.parametrize("kind", ["provider_request", "survivor_notice"])
+def test_a_refusal_of_casework_after_its_withdrawal_does_not_let_messages_leave_again(kind: str) -> None:
+    casework = e.ConsentPurpose.casework
+    agreed = scenario().given(
+        case_opened(), profile(), consent(), consent(None, id_="c-2", purpose=casework), proposed(), requested()
+    )
+    assert isinstance(prepared(agreed, kind), Message)
+    taken_back = agreed.after(withdrawn(None, id_="c-2", purpose=casework))
+    assert refusal(taken_back, kind) == Why.consent_withdrawn
+    refused = taken_back.after(consent(None, id_="c-3", purpose=casework, decision=e.ConsentDecision.refused))
+    assert refusal(refused, kind) == Why.consent_refused
+
+
+@pytest.mark.parametrize("kind", ["provider_request", "survivor_notice"])
+def test_a_first_refusal_of_casework_lets_no_message_leave(kind: str) -> None:
+    no = consent(None, id_="c-2", purpose=e.ConsentPurpose.casework, decision=e.ConsentDecision.refused)
+    given = scenario().given(case_opened(), profile(), consent(), proposed(), requested(), no)
+    assert refusal(given, kind) == Why.consent_refused

@@ -214,8 +214,9 @@ def test_nothing_can_be_acknowledged_that_nobody_asked_for() -> None:
     "event",
     [withdrawn("open-door", id_="another"), withdrawn(None), withdrawn(None, id_="unheard-of"),
      withdrawn(None, purpose=e.ConsentPurpose.casework),
-     consent("open-door", id_="c-2", decision=e.ConsentDecision.refused)],
-    ids=["by agency", "by consent", "of everything", "of casework", "as a refusal"],
+     consent("open-door", id_="c-2", decision=e.ConsentDecision.refused),
+     consent(None, id_="c-2", purpose=e.ConsentPurpose.casework, decision=e.ConsentDecision.refused)],
+    ids=["by agency", "by consent", "of everything", "of casework", "as a refusal", "as a refusal of casework"],
 )  # fmt: skip
 def test_every_way_of_taking_a_consent_back_stops_what_went_out(event: Any) -> None:
     requested().when(event).then(Match(e.ReferralStatusChanged, status="cancelled"), e.PurgeRequested)

@@ -37,6 +37,8 @@ from tests.unit.referral_examples import (
     withdrawn,
 )
 
+REFUSED_CASEWORK = consent(None, id_="c-no", purpose=e.ConsentPurpose.casework, decision=e.ConsentDecision.refused)
+
 
 def choosing(given: Given[CaseFile], agency: str = "open-door") -> Choose:
     return Choose(referral_id=only(given).referral_id, choice="option", option_id=option_of(given, agency))
@@ -146,6 +148,11 @@ def test_a_consent_for_something_else_opens_nothing(other: e.ConsentRecorded) ->
         ([consent("open-door"), withdrawn("open-door")], "consent_withdrawn"),
         ([consent("open-door"), withdrawn(None)], "consent_withdrawn"),
         ([consent("open-door"), withdrawn(None, purpose=e.ConsentPurpose.casework)], "consent_withdrawn"),
+        ([consent("open-door"), REFUSED_CASEWORK], "consent_refused"),
+        (
+            [consent("open-door"), withdrawn(None, purpose=e.ConsentPurpose.casework), REFUSED_CASEWORK],
+            "consent_refused",
+        ),
         ([consent("open-door", valid_until=NOW)], "consent_expired"),
     ],
 )

@@ -62,8 +62,10 @@ def request_still_wanted(mail: ProviderMail, case: CaseFile, _ctx: Context) -> J
 
 def sharing_is_consented(mail: ProviderMail, case: CaseFile, ctx: Context) -> Judgement:
     """The consent the request names, and the latest word for this agency, both hold now."""
-    if mail.consent_id in case.withdrawn or _casework_withdrawn(case):
+    if mail.consent_id in case.withdrawn:
         return _no(WithheldReason.consent_withdrawn)
+    if (refused := _casework_refused(case)) is not None:
+        return refused
     consent = case.consents.get(consent_key(ConsentPurpose.sharing, mail.agency))
     return _no(WithheldReason.consent_missing) if consent is None else _holds(consent, case, ctx)
 
@@ -106,8 +108,8 @@ def profile_is_fresh(_given: object, case: CaseFile, ctx: Context) -> Judgement:
 
 def contact_not_refused(_given: object, case: CaseFile, ctx: Context) -> Judgement:
     """Where consent to contact was asked for, its answer counts. Whether it must be asked is the country's word."""
-    if _casework_withdrawn(case):
-        return _no(WithheldReason.consent_withdrawn)
+    if (refused := _casework_refused(case)) is not None:
+        return refused
     consent = case.consents.get(consent_key(ConsentPurpose.contact, None))
     return _ALLOWED if consent is None else _holds(consent, case, ctx)
 
@@ -179,9 +181,13 @@ def role_may_take(command: object, case: CaseFile, ctx: Context) -> Judgement:
     return Withheld(ROLE_MISSING)
 
 
-def _casework_withdrawn(case: CaseFile) -> bool:
+def _casework_refused(case: CaseFile) -> Withheld | None:
+    """A no to casework, whether first or taken back later, is a no to everything that goes outward."""
     casework = case.consents.get(consent_key(ConsentPurpose.casework, None))
-    return casework is not None and casework.given is Given.withdrawn
+    if casework is None or casework.given is Given.granted:
+        return None
+    withdrawn = casework.given is Given.withdrawn
+    return _no(WithheldReason.consent_withdrawn if withdrawn else WithheldReason.consent_refused)
 
 
 def _holds(consent: Consent, case: CaseFile, ctx: Context) -> Judgement:

@@ -13,13 +13,13 @@ from kintsugi_referral.state import GRANTED, WITHDRAWN, CaseFile, Consent, Offer
 
 def consent_for(agency: str, case: CaseFile, now: datetime) -> Consent | Withheld:
     """The consent that allows sharing with ``agency`` at ``now`` (business time), or why there is none."""
-    if case.casework_withdrawn:
-        return Withheld("consent_withdrawn")
+    if case.casework not in (None, GRANTED):
+        return Withheld(_refusal(case.casework))
     consent = case.consents.get(agency)
     if consent is None:
         return Withheld("consent_missing")
     if consent.decision != GRANTED:
-        return Withheld("consent_withdrawn" if consent.decision == WITHDRAWN else "consent_refused")
+        return Withheld(_refusal(consent.decision))
     if consent.valid_until is not None and consent.valid_until <= now:
         return Withheld("consent_expired")
     if consent.obtained_from == "caregiver" and case.guardian_contact == "blocked":
@@ -46,6 +46,10 @@ def consent_for_agency(command: Choose, case: CaseFile, ctx: Context) -> Judgeme
     referral = case.referrals.get(command.referral_id)
     option = referral.option(command.option_id) if referral and command.choice == "option" else None
     return Allowed() if option is None else may_request(option, case, ctx)
+
+
+def _refusal(decision: str | None) -> str:
+    return "consent_withdrawn" if decision == WITHDRAWN else "consent_refused"
 
 
 def _available(service_id: str, pack: Pack) -> bool:

@@ -117,7 +117,8 @@ class CaseFile(State):
     languages: tuple[str, ...] = ()
     guardian_contact: str = "unknown"
     closed: bool = False
-    casework_withdrawn: bool = False
+    casework: str | None = None
+    """The last word on casework, like the decision of a consent; None while nobody was asked."""
     consents: Mapping[str, Consent] = Field(default_factory=dict)
     referrals: Mapping[str, Referral] = Field(default_factory=dict)
 
@@ -164,7 +165,7 @@ def _(_event: CaseClosed, case: CaseFile) -> CaseFile:
 @evolve.register
 def _(event: ConsentRecorded, case: CaseFile) -> CaseFile:
     if event.purpose is ConsentPurpose.casework:
-        return case.model_copy(update={"casework_withdrawn": case.casework_withdrawn and event.decision != GRANTED})
+        return case.model_copy(update={"casework": GRANTED if event.decision == GRANTED else REFUSED})
     if event.purpose is not ConsentPurpose.sharing or event.agency is None:
         return case
     consent = Consent(
@@ -180,7 +181,7 @@ def _(event: ConsentRecorded, case: CaseFile) -> CaseFile:
 @evolve.register
 def _(event: ConsentWithdrawn, case: CaseFile) -> CaseFile:
     if event.purpose is ConsentPurpose.casework:
-        return case.model_copy(update={"casework_withdrawn": True})
+        return case.model_copy(update={"casework": WITHDRAWN})
     if event.purpose is not ConsentPurpose.sharing:
         return case
     agencies = case.concerned(event.consent_id, event.purpose, event.agency)

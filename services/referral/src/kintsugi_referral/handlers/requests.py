@@ -56,7 +56,8 @@ def resume(event: ConsentRecorded, case: CaseFile, ctx: Context) -> list[Event]:
         if referral.waits_for_request and (agencies is None or referral.agency in agencies)
     ]
     events = [followed for referral in waiting for followed in _try_again(referral, case, ctx)]
-    refused = agencies is not None and event.decision != GRANTED
+    concerns_known = agencies is not None or event.purpose is ConsentPurpose.casework
+    refused = concerns_known and event.decision != GRANTED
     return [*events, *stop_sharing(case, agencies, ctx, waiting=False)] if refused else events
 
 
