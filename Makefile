@@ -48,13 +48,15 @@ doctor: $(STAMP) ## Say what is wrong with this machine or this office, and how 
 	@$(BIN)/kintsugi doctor
 
 test: lint ## Check style, types and import rules, then run all tests but the long ones.
-	@$(BIN)/pytest -m "not slow" $(ARGS)
+	@$(BIN)/pytest -m "not slow" -n $(or $(WORKERS),2) $(ARGS)
 
 lint: $(STAMP) ## Check style, types and import rules.
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@MYPYPATH=$(SOURCES) $(BIN)/mypy --strict $(foreach folder,$(DISTRIBUTIONS),$(folder)/src) tests bench infra/container/lock.py
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/python -m kintsugi.contracts.generate --check
+	@$(BIN)/kintsugi country check xa
 
 format: $(STAMP) ## Put the code in its house style.
 	@$(BIN)/ruff check --fix .
