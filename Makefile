@@ -10,7 +10,7 @@ STAMP := .venv/.ready
 SOURCES := $(subst $() $(),:,$(foreach folder,$(DISTRIBUTIONS),$(folder)/src) .)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status doctor test lint format faults bench lock jars clean
+.PHONY: help setup demo up down status doctor test lint format slow faults bench lock jars clean
 
 help: ## List the targets.
 	@echo "Kintsugi. Fictional data only."
@@ -48,7 +48,7 @@ doctor: $(STAMP) ## Say what is wrong with this machine or this office, and how 
 	@$(BIN)/kintsugi doctor
 
 test: lint ## Check style, types and import rules, then run all tests but the long ones.
-	@$(BIN)/pytest -m "not slow" -n $(or $(WORKERS),2) $(ARGS)
+	@$(BIN)/pytest -m "not slow or demo" -n $(or $(WORKERS),2) --dist loadscope $(ARGS)
 
 lint: $(STAMP) ## Check style, types and import rules.
 	@$(BIN)/ruff check .
@@ -61,6 +61,9 @@ lint: $(STAMP) ## Check style, types and import rules.
 format: $(STAMP) ## Put the code in its house style.
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+slow: $(STAMP) ## Run the long tests that make test leaves out: each seeded bug must fail the demonstration.
+	@$(BIN)/pytest -m "slow and not demo" tests/e2e $(ARGS)
 
 faults: $(STAMP) ## Break real processes, Kafka and PostgreSQL at random (RUNS=100 SEED=7); build/faults.json.
 	@KINTSUGI_FAULT_RUNS=$(or $(RUNS),20) KINTSUGI_FAULT_SEED=$(or $(SEED),1) $(BIN)/pytest tests/faults --timeout 3600 $(ARGS)

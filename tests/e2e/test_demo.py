@@ -47,6 +47,7 @@ def evidence(run: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path)
     return copy
 
 
+@pytest.mark.demo
 def test_the_demonstration_holds_and_says_so(run: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
     folder, ended = run
     assert ended.returncode == 0, ended.stdout + ended.stderr
@@ -56,6 +57,7 @@ def test_the_demonstration_holds_and_says_so(run: tuple[Path, subprocess.Complet
     assert told["effects"]["lost"] == told["effects"]["doubled"] == told["effects"]["leaked"] == 0
 
 
+@pytest.mark.demo
 def test_its_summary_is_80_columns_of_plain_text_without_a_name(
     run: tuple[Path, subprocess.CompletedProcess[str]],
 ) -> None:
@@ -67,10 +69,12 @@ def test_its_summary_is_80_columns_of_plain_text_without_a_name(
     assert not [name for name in names if re.search(rf"\b{re.escape(name)}\b", ended.stdout + ended.stderr)]
 
 
+@pytest.mark.demo
 def test_its_evidence_is_judged_the_same_again(evidence: Path) -> None:
     assert _kintsugi("reconcile", evidence).returncode == 0
 
 
+@pytest.mark.demo
 @pytest.mark.parametrize(
     "type_",
     ["assessment.scheduled", "referral.proposed", "referral.requested", "staff_task.created", "consent.recorded"],
@@ -88,6 +92,7 @@ def test_one_deleted_effect_is_missed_by_name(evidence: Path, type_: str) -> Non
     assert type_ in ended.stdout
 
 
+@pytest.mark.demo
 def test_one_doubled_mail_is_noticed(evidence: Path) -> None:
     mail = sorted((evidence / "mail").glob("*.eml"))[7]
     shutil.copy(mail, mail.with_name("9" + mail.name[1:]))
@@ -96,6 +101,7 @@ def test_one_doubled_mail_is_noticed(evidence: Path) -> None:
     assert "doubled (an effect is there twice)" in ended.stdout
 
 
+@pytest.mark.demo
 def test_one_deleted_mail_is_missed(evidence: Path) -> None:
     sorted((evidence / "mail").glob("*.eml"))[7].unlink()
     ended = _kintsugi("reconcile", evidence)
@@ -103,6 +109,7 @@ def test_one_deleted_mail_is_missed(evidence: Path) -> None:
     assert re.search(r"mail to (staff|an agency|a survivor)", ended.stdout)
 
 
+@pytest.mark.demo
 def test_a_name_in_a_log_is_a_leak(evidence: Path) -> None:
     row = (evidence / "evidence" / "samples" / "cases.csv").read_text().splitlines()[2].split(",")
     with (evidence / "logs" / "notify.log").open("a") as log:
