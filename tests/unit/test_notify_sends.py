@@ -546,6 +546,18 @@ def test_notify_alerts_on_a_hold_of_its_own_that_no_handler_can_make_a_task_of()
     given.after(done).owes_nothing("hold_alert/…")
 
 
+def test_a_second_hold_of_notify_at_the_same_input_alerts_anew() -> None:
+    given = scenario().given(case_opened())
+    evolve = given.scenario.stepper.service.evolve
+    done = e.InputReleased(source="/xa/intake", sequence=1, input_id="0197-a", released_by="operator:1")
+    state = evolve(done, evolve(held(), given.state))
+    given = replace(given, subject=replace(given.subject, state=state)).owes_nothing("hold_alert/…")
+    again = replace(given, subject=replace(given.subject, state=evolve(held(at=NOW + HOUR), state)))
+    again.owes("hold_alert/…")
+    ended_too = replace(again, subject=replace(again.subject, state=evolve(done, again.state)))
+    ended_too.owes_nothing("hold_alert/…")
+
+
 def test_every_notification_has_one_end_and_the_state_survives_storage() -> None:
     given = asked(profile(), risk(), proposed("referral-9"), purge())
     for name in [n for kind in ("provider_request", "purge_request", "survivor_notice", "staff_alert")
@@ -559,7 +571,12 @@ def test_every_notification_has_one_end_and_the_state_survives_storage() -> None
 def test_a_refusal_of_casework_after_its_withdrawal_does_not_let_messages_leave_again(kind: str) -> None:
     casework = e.ConsentPurpose.casework
     agreed = scenario().given(
-        case_opened(), profile(), consent(), consent(None, id_="c-2", purpose=casework), proposed(), requested()
+        case_opened(),
+        profile(),
+        consent(),
+        consent(None, id_="c-2", purpose=casework),
+        proposed("referral-9"),
+        requested(),
     )
     assert isinstance(prepared(agreed, kind), Message)
     taken_back = agreed.after(withdrawn(None, id_="c-2", purpose=casework))
@@ -571,5 +588,5 @@ def test_a_refusal_of_casework_after_its_withdrawal_does_not_let_messages_leave_
 @pytest.mark.parametrize("kind", ["provider_request", "survivor_notice"])
 def test_a_first_refusal_of_casework_lets_no_message_leave(kind: str) -> None:
     no = consent(None, id_="c-2", purpose=e.ConsentPurpose.casework, decision=e.ConsentDecision.refused)
-    given = scenario().given(case_opened(), profile(), consent(), proposed(), requested(), no)
+    given = scenario().given(case_opened(), profile(), consent(), proposed("referral-9"), requested(), no)
     assert refusal(given, kind) == Why.consent_refused

@@ -30,7 +30,7 @@ def agenda(case: CaseFile) -> Agenda:
         if task.status is TaskStatus.open and not task.escalated and task.role in LADDER:
             owed[f"task/{task.task_id}"] = Deadline(at=task.due_at)
     for held in case.held.values():
-        if held.task_id not in case.tasks and held.about.event_id not in case.released:
+        if held.task_id not in case.tasks and case.stands(held):
             owed[held.entry] = _send(case, held.entry, "staff/supervisor", held.held_at + HOLD_ALERT_LASTS)
     return owed
 

@@ -75,8 +75,8 @@ class CaseFile(State):
     tasks: Mapping[str, Task] = {}
     held: Mapping[str, HeldInput] = {}
     """By the id of the task that each asks for."""
-    released: tuple[str, ...] = ()
-    """Ids of inputs that were released or discarded, sorted: an alert about them is no longer due."""
+    released: Mapping[str, int] = {}
+    """By input id: how many holds at it have ended, by release or discard."""
     ended: Mapping[str, Notification] = {}
     """By notification id."""
     again: Mapping[str, int] = {}
@@ -85,6 +85,12 @@ class CaseFile(State):
     def ends(self, entry: str) -> Notification | None:
         """How the notification of an agenda entry ended; None while it is owed."""
         return self.ended.get(notification_id(entry))
+
+    def stands(self, held: HeldInput) -> bool:
+        """Whether a hold has not ended. A release names only the input, so it ends the oldest hold at that input."""
+        input_id = held.about.event_id
+        same = sorted((each.held_at, each.task_id) for each in self.held.values() if each.about.event_id == input_id)
+        return same.index((held.held_at, held.task_id)) >= self.released.get(input_id, 0)
 
 
 def consent_key(purpose: ConsentPurpose, agency: str | None) -> str:
@@ -235,7 +241,8 @@ def _(event: InputHeld, case: CaseFile) -> CaseFile:
 @evolve.register(InputReleased)
 @evolve.register(InputDiscarded)
 def _(event: InputReleased | InputDiscarded, case: CaseFile) -> CaseFile:
-    return case.model_copy(update={"released": tuple(sorted({*case.released, event.input_id}))})
+    ended = case.released.get(event.input_id, 0) + 1
+    return case.model_copy(update={"released": {**case.released, event.input_id: ended}})
 
 
 @evolve.register

@@ -18,7 +18,7 @@ service: Service[CaseFile] = Service(
     state=CaseFile,
     evolve=evolve,
     agenda=agenda,
-    fold_version=1,
+    fold_version=2,
     subscribes=("intake", "assessment", "referral"),
     tightening=TIGHTENING,
 )
