@@ -24,6 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from kintsugi.failpoints import reach
 from kintsugi.sealing import ERASED, DataKey, Erased
+from kintsugi.store.pooling import reading, replace_closed
 
 KeyName = tuple[str, str]
 """(subject, purpose), for example ("case/0b6f…", "contact")."""
@@ -124,7 +125,7 @@ class Keyring:
             pool_size=4,
             max_overflow=0,
             pool_timeout=10,
-            pool_pre_ping=True,
+            pool_use_lifo=True,
             hide_parameters=True,
             connect_args={
                 "timeout": 5,
@@ -137,6 +138,8 @@ class Keyring:
                 },
             },
         )
+        replace_closed(self._engine)
+        self._reading = reading(self._engine)
 
     @property
     def purposes(self) -> frozenset[str]:
@@ -212,7 +215,7 @@ class Keyring:
 
     async def _read(self, names: list[KeyName]) -> Found:
         try:
-            async with self._engine.connect() as connection:
+            async with self._reading.connect() as connection:
                 return await self._select(connection, names)
         except (SQLAlchemyError, OSError) as error:
             raise _translated(error) from error
@@ -230,7 +233,7 @@ class Keyring:
             reach("keyring.created")
             keys: Found = {name: DataKey(*made[name]) for name in won}
             if lost := [name for name in names if name not in won]:
-                async with self._engine.connect() as connection:
+                async with self._reading.connect() as connection:
                     keys |= await self._select(connection, lost)
         except (SQLAlchemyError, OSError) as error:
             raise _translated(error) from error

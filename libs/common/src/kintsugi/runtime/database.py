@@ -18,6 +18,7 @@ from kintsugi.envelope import decode
 from kintsugi.partitioning import PARTITIONS
 from kintsugi.shell.core import Core, LostState
 from kintsugi.shell.faults import Fault, classify
+from kintsugi.store.pooling import replace_closed
 from kintsugi.store.running import RecoveryRuns, share
 from kintsugi.tables import version_problem
 
@@ -43,7 +44,7 @@ def engine_of(url: str, name: str, *, size: int = 10) -> AsyncEngine:
         pool_size=size,
         max_overflow=4,
         pool_timeout=10,
-        pool_pre_ping=True,
+        pool_use_lifo=True,  # the connection used last has prepared what is asked most
         hide_parameters=True,
         connect_args={
             "timeout": 5,
@@ -58,6 +59,7 @@ def engine_of(url: str, name: str, *, size: int = 10) -> AsyncEngine:
         },
     )
     share(engine)
+    replace_closed(engine)
     return engine
 
 

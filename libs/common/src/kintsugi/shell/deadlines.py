@@ -51,7 +51,7 @@ class Deadlines(Generic[S]):
 
     async def due(self) -> list[Due]:
         """What may fire now, oldest first. Held and waiting subjects are left out until they go on."""
-        async with self._core.engine.connect() as connection:
+        async with self._core.reading.connect() as connection:
             now = await self._clock.now(connection)
             found = (await connection.execute(_DUE, {"now": now, "topics": self._core.topics})).mappings().all()
         late = datetime.now(UTC) - LATEST

@@ -32,7 +32,7 @@ class Gaps(Generic[S]):
 
     async def outlived(self) -> list[str]:
         """Subjects that have waited for five seconds although every topic they wait for was read to its end since."""
-        async with self._core.engine.connect() as connection:
+        async with self._core.reading.connect() as connection:
             rows = await connection.execute(_OUTLIVED, {"seconds": OUTLIVED_SECONDS, "topics": self._core.topics})
             return [row.subject for row in rows]
 

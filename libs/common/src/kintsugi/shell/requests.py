@@ -91,7 +91,7 @@ class Requests(Generic[S]):
     async def rows(self, query: Select[Any]) -> Sequence[RowMapping]:
         """Rows of the views, read only. Raises Problem 503 when the database is away."""
         try:
-            async with self._core.engine.connect() as connection:
+            async with self._core.reading.connect() as connection:
                 found: Sequence[RowMapping] = (await connection.execute(query)).mappings().all()
                 return found
         except Exception as error:
@@ -161,6 +161,11 @@ class Requests(Generic[S]):
         link = parse_traceparent(progress.trace or None)
         if request.span is not None and link is not None:
             request.span.links = (*request.span.links, link)
+        handler = self._core.service.commands[type(request.command)]
+        if handler.creates:  # nothing has a key yet: all of them at once, not one after the other
+            unit.vault.keys.update(
+                await self._core.fetch_keys([], [(loaded.id, str(purpose)) for purpose in handler.seals])
+            )
         causation = Causation(f"request/{uuid.uuid4()}", 0, unit.creator(request.span, None))
         step = await unit.stepped(
             lambda: unit.stepper.command(loaded.subject, request.command, unit.now, causation, request.caller)
@@ -193,7 +198,7 @@ class Requests(Generic[S]):
             )
         until = time.monotonic() + WAIT_SECONDS
         while True:
-            async with self._core.engine.connect() as connection:
+            async with self._core.reading.connect() as connection:
                 row = (await connection.execute(_PROGRESS, {"subject": subject})).mappings().first()
             progress = load_progress(row["progress"], row["sequence"], None, 0) if row else Progress()
             reached = {name: progress.cursor(name) for name in self._core.service.subscribes}
