@@ -33,6 +33,7 @@ _LOCK = 7_204_611_002
 PASS_ROWS = 500
 MAX_BATCH_BYTES = MAX_VALUE_BYTES + MAX_HEADER_BYTES + 4096
 POLL_SECONDS = 1.0
+REPORT_SECONDS = 0.5
 PING_SECONDS = 2.0
 SEND_SECONDS = 30.0
 STOP_SECONDS = 5.0
@@ -129,6 +130,7 @@ class Relay:
         self._wake = asyncio.Event()
         self._holds = False
         self._stopping = False
+        self._reported = 0.0
         self.beat: Callable[[], None] = lambda: None
 
     @property
@@ -208,7 +210,8 @@ class Relay:
                         return
                     continue
                 if count < PASS_ROWS:
-                    await self._report(connection)
+                    if time.monotonic() - self._reported >= REPORT_SECONDS:
+                        await self._report(connection)
                     if self._stopping:
                         return
                     await self._woken(POLL_SECONDS)
@@ -331,6 +334,7 @@ class Relay:
                 await producer.stop()
 
     async def _report(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
+        self._reported = time.monotonic()
         row = await connection.fetchrow(_BACKLOG)
         assert row is not None
         oldest: datetime | None = row["oldest"]

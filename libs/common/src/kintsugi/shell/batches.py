@@ -103,6 +103,7 @@ class Batches(Generic[S]):
             await unit.write(moves)
         reach("consume.committed")
         unit.end_spans()
+        core.remember(unit.subjects)
         core.metrics.batch(count, time.perf_counter() - started)
         for (status, cause), number in Counter((row.status, row.cause or "") for row in unit.out.inputs).items():
             core.metrics.inputs(status, cause, number)

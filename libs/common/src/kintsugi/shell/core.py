@@ -28,6 +28,8 @@ from kintsugi.views import Rows, Views
 
 log = structlog.get_logger("kintsugi.shell")
 
+MOST_KNOWN = 50_000
+
 
 class StaleUnit(Exception):
     """Another process wrote what this transaction had read: it is rolled back and read anew."""
@@ -72,7 +74,7 @@ class Circuit:
 @dataclass
 class Core(Generic[S]):
     """The parts every transaction works with. ``committed`` callbacks run after each commit, in the same loop;
-    ``clock_moved`` ones after the business clock was moved through this process."""
+    ``clock_moved`` ones after the business clock was moved through this process. ``known``: subjects with a row."""
 
     service: Service[S]
     views: Views[S]
@@ -86,6 +88,7 @@ class Core(Generic[S]):
     circuit: Circuit = field(default_factory=Circuit)
     committed: list[Callable[[bool, bool], None]] = field(default_factory=list)
     clock_moved: list[Callable[[], None]] = field(default_factory=list)
+    known: set[str] = field(default_factory=set)
 
     @cached_property
     def reading(self) -> AsyncEngine:
@@ -134,6 +137,12 @@ class Core(Generic[S]):
         except Exception as error:
             self.log_raised(error, type_="agenda_or_views")
             raise SubjectFault(subject) from error
+
+    def remember(self, subjects: Iterable[str]) -> None:
+        """These have a row, which is never deleted while a service runs: none has to be made for them again."""
+        if len(self.known) > MOST_KNOWN:
+            self.known.clear()
+        self.known.update(subjects)
 
     def after_commit(self, *, emitted: bool, owed: bool) -> None:
         """Wakes whoever waits for new outbox rows or new entries of the agenda."""

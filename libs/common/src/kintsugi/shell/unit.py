@@ -15,7 +15,7 @@ from kintsugi.contracts.causes import Cause
 from kintsugi.contracts.events import InputHeld, InputReleased
 from kintsugi.contracts.events.common import InputKind, Position
 from kintsugi.service import S
-from kintsugi.shell.core import Core, KeyUnavailable
+from kintsugi.shell.core import Core, KeyUnavailable, StaleUnit
 from kintsugi.shell.writing import InputRow, Settled, Writer
 from kintsugi.store import statements as sql
 from kintsugi.store.rows import SubjectRow, subject_row
@@ -101,7 +101,8 @@ class Unit(Generic[S]):
         wanted = sorted(set(ids) - set(self.subjects))
         if not wanted:
             return
-        if create:
+        known = self.core.known
+        if create and not known.issuperset(wanted):
             partitions = [self.core.partition(subject) for subject in wanted]
             await self.connection.execute(sql.INSERT_MISSING, {"subjects": wanted, "partitions": partitions})
         found = await self.connection.execute(sql.LOCK, {"subjects": wanted})
@@ -113,6 +114,9 @@ class Unit(Generic[S]):
             if row.subject not in self.refuse:
                 loaded.agenda_before, loaded.views_before = self.core.derived(row.subject, state)
             self.subjects[row.subject] = loaded
+        if create and len(self.subjects.keys() & wanted) < len(wanted):
+            known.clear()
+            raise StaleUnit("subjects")
 
     async def stepped(self, step: Callable[[], R]) -> R:
         """Runs a pure step, fetching the keys it turns out to need and repeating it."""

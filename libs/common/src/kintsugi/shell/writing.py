@@ -178,8 +178,8 @@ class Writer(Generic[S]):
             self._core.metrics.emitted(type_, count)
         reach("consume.outbox_written")
 
-    async def agenda(self, changed: Sequence[Loaded[S]], derived: Sequence[Derived[S]]) -> None:
-        """Stores the difference between what was owed and what is owed now."""
+    async def agenda(self, changed: Sequence[Loaded[S]], derived: Sequence[Derived[S]]) -> bool:
+        """Stores the difference between what was owed and what is owed now. Whether something may be done sooner."""
         removed: list[tuple[str, str]] = []
         written: list[tuple[str, str, Deadline | Send, str]] = []
         for loaded, after, _ in derived:
@@ -192,9 +192,12 @@ class Writer(Generic[S]):
             await self._connection.execute(sql.AGENDA_REMOVE, {"subjects": list(subjects), "names": list(names)})
         if written:
             await self._connection.execute(sql.AGENDA_WRITE, agenda_columns(self._core, written))
-        if changed:
-            await self._connection.execute(sql.AGENDA_WAKE, {"subjects": [loaded.id for loaded in changed]})
+        woken = 0
+        sending = [loaded.id for loaded in changed if any(isinstance(e, Send) for e in loaded.agenda_before.values())]
+        if sending:
+            woken = (await self._connection.execute(sql.AGENDA_WAKE, {"subjects": sending})).rowcount
         reach("consume.agenda_written")
+        return bool(written or woken)
 
     async def positions(self, positions: Sequence[tuple[str, int, int, int]]) -> None:
         """Moves the positions. Raises StaleUnit where another process has moved one of them."""
