@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 PUBLISHED_DAYS = 30
 COMMAND_DAYS = 30
 _AHEAD_DAYS = 3
-_LOCK = 7_204_611_003
+_LOCK = 7_204_611_004
 
 _TAKE = text("SELECT pg_try_advisory_xact_lock(:key)")
 _PARTS = text("""
