@@ -148,7 +148,7 @@ def test_the_readme_is_five_lines_two_commands_and_four_doors() -> None:
     text = (PROJECT / "README.md").read_text(encoding="utf-8")
     about = text.split("\n## ", 1)[0].splitlines()[2:]
     assert len([line for line in about if line]) <= 5
-    assert re.findall(r"^\$ (.+)$", text, re.MULTILINE) == ["make demo", "make up"]
+    assert re.findall(r"^\$ (.+)$", text, re.MULTILINE) == ["make demo", "make test"]
     assert len(re.findall(r"^\*\*An? ", text, re.MULTILINE)) == 4
 
 
