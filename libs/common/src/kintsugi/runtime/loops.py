@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Generic
 
 import structlog
@@ -20,18 +20,22 @@ log = structlog.get_logger("kintsugi.runtime")
 
 AT_ONCE = 8
 GAP_SECONDS = 1.0
+SLOT_SECONDS = 1.0
+
+Beat = Callable[[], None]
+"""Says that a loop is alive."""
 
 
 class Loop:
     """Repeats a piece of work: at once when woken, else every ``seconds``. Failures back off and never end it."""
 
-    def __init__(self, name: str, work: Callable[[], Awaitable[bool]], seconds: float) -> None:
+    def __init__(self, name: str, work: Callable[[Beat], Awaitable[bool]], seconds: float) -> None:
         self.name = name
         self._work = work
         self._seconds = seconds
         self._woken = asyncio.Event()
         self._stopping = False
-        self.beat: Callable[[], None] = lambda: None
+        self.beat: Beat = lambda: None
 
     def wake(self) -> None:
         """There may be something to do."""
@@ -43,13 +47,13 @@ class Loop:
         self._woken.set()
 
     async def run(self) -> None:
-        """``work`` says whether there may be more at once."""
+        """``work`` says whether there may be more at once. It beats between the subjects it goes through."""
         wait = 0.1
         while not self._stopping:
             self.beat()
             self._woken.clear()
             try:
-                if await self._work():
+                if await self._work(self.beat):
                     wait = 0.1
                     continue
                 pause = self._seconds
@@ -73,41 +77,40 @@ class Owed(Generic[S]):
         self._deadlines = deadlines
         self._sends = sends
         self._gaps = gaps
-        self._slots = asyncio.Semaphore(AT_ONCE)
         self._under_way: set[asyncio.Task[None]] = set()
         self.stopping = False
 
-    async def fire(self) -> bool:
+    async def fire(self, beat: Beat) -> bool:
         """Fires what is due, oldest first."""
         fired = False
         for due in await self._deadlines.due():
             if self.stopping:
                 return False
+            beat()
             if due.overtaken:
                 log.error("deadline_overtaken", subject=due.subject)
             with self._one_subject(due.subject):
                 fired = await self._deadlines.fire(due) or fired
         return fired
 
-    async def send(self) -> bool:
-        """Settles what was left behind, then claims and sends what may leave, eight at once."""
+    async def send(self, beat: Beat) -> bool:
+        """Settles what was left behind, then claims and sends what may leave, eight at once.
+
+        The pass ends where eight slow ones are still under way: the next one takes up what is left.
+        """
         for claim in await self._sends.unsettled():
+            beat()
             with self._one_subject(None):
                 await self._sends.settle(claim)
         claimed_any = False
         for subject, name in await self._sends.runnable():
-            if self.stopping:
+            beat()
+            if not await self._has_slot() or self.stopping:
                 return False
-            await self._slots.acquire()
             claimed: Claimed | None = None
-            try:
-                with self._one_subject(subject):
-                    claimed = await self._sends.claim(subject, name)
-            except BaseException:
-                self._slots.release()
-                raise
+            with self._one_subject(subject):
+                claimed = await self._sends.claim(subject, name)
             if claimed is None:
-                self._slots.release()
                 continue
             claimed_any = True
             task = asyncio.create_task(self._deliver(claimed))
@@ -115,9 +118,15 @@ class Owed(Generic[S]):
             task.add_done_callback(self._under_way.discard)
         return claimed_any
 
-    async def look_for_gaps(self) -> bool:
+    async def _has_slot(self) -> bool:
+        if len(self._under_way) >= AT_ONCE:
+            await asyncio.wait(self._under_way, timeout=SLOT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        return len(self._under_way) < AT_ONCE
+
+    async def look_for_gaps(self, beat: Beat) -> bool:
         """Holds subjects whose wait has outlived the reading of their topics."""
         for subject in await self._gaps.outlived():
+            beat()
             held = False
             with self._one_subject(subject):
                 held = await self._gaps.hold(subject)
@@ -149,5 +158,21 @@ class Owed(Generic[S]):
         except Exception as error:
             # The outcome could not be stored; the lease runs out and the attempt is settled as unknown or repeated.
             log.warning("outcome_not_stored", error=type(error).__name__, subject=claimed.subject)
-        finally:
-            self._slots.release()
+
+
+async def wind_down(
+    loops: Sequence[Loop], tasks: Sequence[asyncio.Task[None]], owed: Owed[S], *, ending_s: float, sending_s: float
+) -> None:
+    """Ends the loops, which ``tasks`` run, and then waits for what they sent last.
+
+    In this order, since a pass that has not ended may still claim a message: it would be cut off while it is sent.
+    """
+    owed.stopping = True
+    for loop in loops:
+        loop.stop()
+    if tasks:
+        _, late = await asyncio.wait(tasks, timeout=ending_s)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    await owed.settle_down(sending_s)

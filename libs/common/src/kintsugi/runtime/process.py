@@ -26,7 +26,7 @@ from kintsugi.keyring import Keyring, KeyringError, KeyringUnavailable
 from kintsugi.operations.api import Live, Operations
 from kintsugi.relay import Brokers, Relay
 from kintsugi.runtime.database import CannotStart, compare_with_own_topic, engine_of, ready
-from kintsugi.runtime.loops import GAP_SECONDS, Loop, Owed
+from kintsugi.runtime.loops import GAP_SECONDS, Beat, Loop, Owed, wind_down
 from kintsugi.runtime.wake import RelayBell
 from kintsugi.secrets import read_key_file
 from kintsugi.settings import Profile, Settings
@@ -46,6 +46,7 @@ from kintsugi.turn import Office
 log = structlog.get_logger("kintsugi.runtime")
 
 DRAIN_SECONDS = 10
+LOOP_SECONDS = 5.0
 SENDING_SECONDS = 20.0
 RELAY_SECONDS = 10.0
 STUCK_SECONDS = 60.0
@@ -153,11 +154,9 @@ class ServiceProcess:
         if self._server is not None:
             self._server.should_exit = True
             await self._ended(f"{self.name}-http", DRAIN_SECONDS + 2)
-        for loop in self._loops:
-            loop.stop()
-        await self._owed.settle_down(SENDING_SECONDS)
-        for loop in self._loops:
-            await self._ended(f"{self.name}-{loop.name}", 5)
+        names = {f"{self.name}-{loop.name}" for loop in self._loops}
+        running = [task for task in self._tasks if task.get_name() in names]
+        await wind_down(self._loops, running, self._owed, ending_s=LOOP_SECONDS, sending_s=SENDING_SECONDS)
         await self._consumption.stop()
         self._relay.stop()
         await self._ended(f"{self.name}-relay", RELAY_SECONDS)
@@ -247,7 +246,7 @@ class ServiceProcess:
     async def _resend(self, since: datetime) -> int:
         return await self._relay.resend(since)
 
-    async def _tidy(self) -> bool:
+    async def _tidy(self, _beat: Beat) -> bool:
         for name in await tidy(self._engine):
             log.info("part_made_or_dropped", name=name)
         return False
