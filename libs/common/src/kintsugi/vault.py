@@ -46,14 +46,7 @@ class Vault:
             subject=envelope.subject,
             purpose=purpose,
         )
-        return Sealed(
-            kid=wire["kid"],
-            ct=wire["ct"],
-            source=envelope.source,
-            id=envelope.id,
-            type=envelope.type,
-            purpose=str(purpose),
-        )
+        return Sealed.of(wire["kid"], wire["ct"], envelope.source, envelope.id, envelope.type, str(purpose))
 
     def open(self, sealed: Sealed, subject: str) -> bytes | Erased:
         """The plaintext JSON, or ``Erased``. Raises :class:`KeysMissing`, SealError where it was moved or altered."""

@@ -81,6 +81,14 @@ class Sealed(BaseModel):
     type: str = ""
     purpose: str = ""
 
+    @classmethod
+    def of(cls, kid: str, ct: str, source: str, id: str, type: str, purpose: str) -> Sealed:
+        """One whose parts are strings already checked: not validated again, since every event passes here."""
+        return replaced(_EMPTY, {"kid": kid, "ct": ct, "source": source, "id": id, "type": type, "purpose": purpose})
+
+
+_EMPTY = Sealed(kid="", ct="")
+
 
 class _OnWire(TypedDict):
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)  # type: ignore[misc]
@@ -91,7 +99,7 @@ class _OnWire(TypedDict):
 
 def _with_origin(value: _OnWire, info: core_schema.ValidationInfo[tuple[str, str, str] | None]) -> Sealed:
     source, id_, type_ = info.context or ("", "", "")
-    return Sealed(kid=value["kid"], ct=value["ct"], source=source, id=id_, type=type_, purpose=info.field_name or "")
+    return Sealed.of(value["kid"], value["ct"], source, id_, type_, info.field_name or "")
 
 
 class _SealedOr:
