@@ -11,9 +11,10 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 import asyncpg
 import structlog
@@ -23,17 +24,19 @@ from aiokafka.structs import RecordMetadata
 from kintsugi.envelope import MAX_HEADER_BYTES, MAX_VALUE_BYTES
 from kintsugi.failpoints import reach
 from kintsugi.store.rows import load_headers
+from kintsugi.store.running import RecoveryRuns, take
 from kintsugi.telemetry.metrics import Metrics
 from kintsugi.telemetry.tracing import Tracing
 
 log = structlog.get_logger("kintsugi.relay")
+
+T = TypeVar("T")
 
 CHANNEL = "kintsugi_outbox"
 _LOCK = 7_204_611_002
 PASS_ROWS = 500
 MAX_BATCH_BYTES = MAX_VALUE_BYTES + MAX_HEADER_BYTES + 4096
 POLL_SECONDS = 1.0
-REPORT_SECONDS = 0.5
 PING_SECONDS = 2.0
 SEND_SECONDS = 30.0
 STOP_SECONDS = 5.0
@@ -55,10 +58,7 @@ INSERT INTO positions (topic, partition, next_offset)
 SELECT * FROM unnest($1::text[], $2::smallint[], $3::bigint[])
 ON CONFLICT (topic, partition) DO UPDATE SET next_offset = greatest(positions.next_offset, excluded.next_offset)
 """
-_BACKLOG = """
-SELECT count(*) AS unsent, min(created_at) AS oldest
-FROM (SELECT created_at FROM outbox ORDER BY id LIMIT 10000) AS o
-"""
+_PING = "SELECT 1"
 _SINCE = """
 SELECT id, topic, partition, subject, type, headers, value FROM published
 WHERE published_at >= $1 AND id > $2 ORDER BY id LIMIT $3
@@ -116,6 +116,7 @@ _DATABASE_AWAY = (
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
     TimeoutError,
+    RecoveryRuns,
 )
 
 
@@ -130,7 +131,6 @@ class Relay:
         self._wake = asyncio.Event()
         self._holds = False
         self._stopping = False
-        self._reported = 0.0
         self.beat: Callable[[], None] = lambda: None
 
     @property
@@ -151,6 +151,7 @@ class Relay:
         """Runs until :meth:`stop`; whatever fails is tried again with back-off."""
         wait = 0.2
         while not self._stopping:
+            self.beat()
             try:
                 await self._session()
                 wait = 0.2
@@ -174,6 +175,7 @@ class Relay:
             },
         )
         try:
+            await take(connection)
             while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):
                 self.beat()
                 await self._woken(PING_SECONDS)
@@ -195,7 +197,7 @@ class Relay:
                 self.beat()
                 self._wake.clear()
                 if producer is None:
-                    producer = await self._started()
+                    producer = await self._kept_open(connection, self._started())
                 try:
                     count = await self._pass(connection, producer, bound)
                     wait = 0.1
@@ -203,15 +205,13 @@ class Relay:
                     log.warning("relay_pass_failed", error=failed.code)
                     await self._dropped(producer)
                     producer, bound = None, _Bound()
-                    await self._report(connection)
+                    await connection.fetchval(_PING)
                     await asyncio.sleep(wait * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
                     wait = min(wait * 2, 5.0)
                     if self._stopping:
                         return
                     continue
                 if count < PASS_ROWS:
-                    if time.monotonic() - self._reported >= REPORT_SECONDS:
-                        await self._report(connection)
                     if self._stopping:
                         return
                     await self._woken(POLL_SECONDS)
@@ -229,7 +229,7 @@ class Relay:
         bound.read(rows[-1]["id"], oldest, await connection.fetchval(_NEXT_TRANSACTION))
         reach("relay.read")
         started = time.perf_counter()
-        ends = await self._send(producer, rows)
+        ends = await self._kept_open(connection, self._send(producer, rows))
         reach("relay.acknowledged")
         async with connection.transaction():
             await connection.execute(_MOVE, [row["id"] for row in rows])
@@ -318,6 +318,9 @@ class Relay:
                 async with asyncio.timeout(SEND_SECONDS):
                     await producer.start()
                 return producer
+            except asyncio.CancelledError:
+                await self._dropped(producer)
+                raise
             except Exception as error:
                 log.warning("relay_without_kafka", error=type(error).__name__)
                 await self._dropped(producer)
@@ -333,13 +336,18 @@ class Relay:
             async with asyncio.timeout(STOP_SECONDS):
                 await producer.stop()
 
-    async def _report(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
-        self._reported = time.monotonic()
-        row = await connection.fetchrow(_BACKLOG)
-        assert row is not None
-        oldest: datetime | None = row["oldest"]
-        age = (datetime.now(oldest.tzinfo) - oldest).total_seconds() if oldest else 0.0
-        self._metrics.set_outbox(row["unsent"], max(age, 0.0))
+    async def _kept_open(self, connection: asyncpg.Connection[asyncpg.Record], waiting: Awaitable[T]) -> T:
+        """What Kafka answers. Meanwhile the server hears of the session, which it would end for being idle."""
+        task = asyncio.ensure_future(waiting)
+        try:
+            while not (await asyncio.wait({task}, timeout=PING_SECONDS))[0]:
+                self.beat()
+                await connection.fetchval(_PING)
+            return task.result()
+        finally:
+            if not task.done():
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
 
     async def _woken(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -349,6 +357,7 @@ class Relay:
     async def resend(self, since: datetime) -> int:
         """Repeats what was published since then, unchanged and in order. Consumers drop what they know."""
         connection = await asyncpg.connect(self._dsn, timeout=5, command_timeout=60)
+        await take(connection)
         producer = await self._started()
         last, count = 0, 0
         try:

@@ -24,11 +24,11 @@ def share(engine: AsyncEngine) -> None:
 
     @event.listens_for(engine.sync_engine, "connect")
     def taken(connection: Any, _record: Any) -> None:
-        async def take(driver: Any) -> bool:
-            if await driver.fetchval(_SHARE):
-                return True
-            await driver.close()
-            return False
+        connection.run_async(take)
 
-        if not connection.run_async(take):
-            raise RecoveryRuns("a recovery of this service runs: wait for its end, then start the service again")
+
+async def take(connection: Any) -> None:
+    """Takes the lock on a connection of the driver's. Closes it and raises RecoveryRuns where a recovery has it."""
+    if not await connection.fetchval(_SHARE):
+        await connection.close()
+        raise RecoveryRuns("a recovery of this service runs: wait for its end, then start the service again")
