@@ -26,6 +26,7 @@ from bench import flows, rebuild, workload
 FOLDER = Path("build/bench")
 VARIANTS = ("floor", "floor_and_produce", "service_10", "service_100", "tutorial")
 WORKER = {"service_10": "service", "service_100": "service"}
+_RATIOS = ("service_to_floor", "service_to_floor_that_produces", "service_to_tutorial")
 SAMPLED = {"service_10": 0.1, "service_100": 1.0}
 
 
@@ -35,11 +36,17 @@ async def main() -> int:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # a topic just made has no leader for some milliseconds
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
+    load = round(os.getloadavg()[0], 1)  # of others: figures of a busy machine are relative at best
     async with EmbeddedPostgres(FOLDER / "postgres") as postgres, EmbeddedKafka(FOLDER / "kafka") as kafka:
         rounds = await _rounds(options, postgres, kafka)
         rebuilt = await rebuild.measured(postgres, kafka, _country(0, VARIANTS.index("service_10")))
     result: dict[str, Any] = {
-        "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "system": platform.system()},
+        "machine": {
+            "cores": os.cpu_count(),
+            "python": platform.python_version(),
+            "system": platform.system(),
+            "load_before": load,
+        },
         "events_a_round": options.events,
         "rounds": rounds,
         **_summary(rounds),
@@ -144,12 +151,19 @@ def _summary(rounds: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
             name: round(statistics.median(each[name] for each in rounds[variant]), 1) for name in ("rate", "cpu_us")
         }
 
+    def by_cpu(over: str, under: str) -> float:
+        """How much less of this process's CPU an event of ``under`` takes: steadier where the machine is shared."""
+        pairs = zip(rounds[over], rounds[under], strict=True)
+        return round(statistics.median(b["cpu_us"] / a["cpu_us"] for a, b in pairs), 3)
+
     return {
         "medians": {variant: medians(variant) for variant in rounds},
         "service_to_floor": ratio("service_10", "floor"),
         "service_to_tutorial": ratio("service_10", "tutorial"),
         "service_always_on_to_floor": ratio("service_100", "floor"),
         "service_to_floor_that_produces": ratio("service_10", "floor_and_produce"),
+        "service_to_floor_by_cpu": by_cpu("service_10", "floor"),
+        "service_to_tutorial_by_cpu": by_cpu("service_10", "tutorial"),
     }
 
 
@@ -157,7 +171,7 @@ def _print(result: dict[str, Any]) -> None:
     print(f"\n{'variant':<20}{'events/s':>12}{'CPU us/event':>14}")
     for variant, found in result["medians"].items():
         print(f"{variant:<20}{found['rate']:>12,.0f}{found['cpu_us']:>14,.0f}")
-    for name in ("service_to_floor", "service_to_floor_that_produces", "service_to_tutorial"):
+    for name in (*_RATIOS, "service_to_floor_by_cpu", "service_to_tutorial_by_cpu"):
         print(f"{name:<34}{result[name]:>8.3f}")
     print(f"rebuild {result['rebuild']['events_per_second']:,.0f} events/s")
     for chain, found in result.get("latency_ms", {}).items():
