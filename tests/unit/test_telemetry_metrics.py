@@ -22,7 +22,7 @@ def test_what_happened_is_counted_and_what_stands_is_shown() -> None:
     metrics.emitted("kintsugi.referral.proposed.v1", 3)
     metrics.sends("email", "delivered")
     metrics.held("handler_raised")
-    metrics.dead_letter("sequence_reused")
+    metrics.inputs("dead", "sequence_reused")
     metrics.command("choose_option", "accepted")
     metrics.consumed("xa.intake.v1", 41)
     metrics.sent("xa.referral.v1", 3)
@@ -45,7 +45,7 @@ def test_what_happened_is_counted_and_what_stands_is_shown() -> None:
         'kintsugi_events_emitted_total{type="kintsugi.referral.proposed.v1"} 3.0',
         'kintsugi_sends_total{channel="email",outcome="delivered"} 1.0',
         'kintsugi_holds_total{cause="handler_raised"} 1.0',
-        'kintsugi_dead_lettered_total{cause="sequence_reused"} 1.0',
+        'kintsugi_inputs_total{cause="sequence_reused",status="dead"} 1.0',
         'kintsugi_commands_total{command="choose_option",outcome="accepted"} 1.0',
         'kintsugi_batch_aborts_total{cause="40001"} 1.0',
         'kintsugi_batch_size_bucket{le="50.0"} 1.0',

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,6 +20,12 @@ FROM subjects
 """)
 DEAD = text("SELECT count(*) FROM inputs WHERE status = 'dead'")
 OUTBOX = text("SELECT count(*) AS unsent, min(created_at) AS oldest FROM outbox")
+STANDING = text("""
+SELECT (SELECT count(*) FROM outbox) AS unsent, (SELECT created_at FROM outbox ORDER BY id LIMIT 1) AS oldest,
+       (SELECT count(*) FROM subjects WHERE status IN ('held', 'blocked')) AS held,
+       (SELECT coalesce(sum(waiting), 0) FROM subjects WHERE status IN ('waiting', 'held', 'blocked')) AS waiting,
+       (SELECT count(*) FROM inputs WHERE status = 'dead') AS dead_letters
+""")
 HELD = text("""
 SELECT subject, status, hold, held_since, waiting FROM subjects
 WHERE status IN ('held', 'blocked') ORDER BY held_since, subject LIMIT 500
@@ -79,14 +86,30 @@ ORDER BY sequence LIMIT 2000
 _TOLD = ("ce_id", "ce_time", "ce_causationid", "ce_correlationid", "ce_seen", "ce_depth", "traceparent")
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is not settled: unsent rows and the oldest one's age in seconds, subjects that stand still, inputs behind
+    them or waiting for an earlier event, dead letters."""
+
+    unsent: int
+    oldest_age_s: float
+    held: int
+    waiting: int
+    dead_letters: int
+
+
+async def standing(connection: AsyncConnection) -> Standing:
+    """What is not settled, by indexes that hold nothing else, so that it may be asked often."""
+    row = (await connection.execute(STANDING)).mappings().one()
+    return Standing(row["unsent"], _age(row["oldest"]), row["held"], int(row["waiting"]), row["dead_letters"])
+
+
 async def status(connection: AsyncConnection) -> dict[str, Any]:
     """Subjects by status, unsent outbox rows and the age of the oldest in seconds, dead letters."""
     counts = (await connection.execute(COUNTS)).mappings().one()
     outbox = (await connection.execute(OUTBOX)).mappings().one()
-    oldest: datetime | None = outbox["oldest"]
-    age = (datetime.now(UTC) - oldest).total_seconds() if oldest else 0.0
     return {
-        "outbox": {"unsent": outbox["unsent"], "oldest_age_s": round(max(age, 0.0), 3)},
+        "outbox": {"unsent": outbox["unsent"], "oldest_age_s": _age(outbox["oldest"])},
         "subjects": {name: counts[name] for name in ("ok", "waiting", "held", "blocked")},
         "inputs_waiting": int(counts["inputs_waiting"]),
         "dead_letters": await connection.scalar(DEAD),
@@ -199,6 +222,11 @@ async def story(connection: AsyncConnection, subject: str) -> dict[str, Any] | N
 
 def _row(row: RowMapping) -> dict[str, Any]:
     return {name: _at(value) if isinstance(value, datetime) else value for name, value in dict(row).items()}
+
+
+def _age(oldest: datetime | None) -> float:
+    age = (datetime.now(UTC) - oldest).total_seconds() if oldest else 0.0
+    return round(max(age, 0.0), 3)
 
 
 def _at(moment: datetime | None) -> str | None:

@@ -26,6 +26,7 @@ from kintsugi.keyring import Keyring, KeyringError, KeyringUnavailable
 from kintsugi.operations.api import Live, Operations
 from kintsugi.relay import Brokers, Relay
 from kintsugi.runtime.database import CannotStart, compare_with_own_topic, engine_of, ready
+from kintsugi.runtime.figures import FIGURES_SECONDS, Figures
 from kintsugi.runtime.loops import GAP_SECONDS, Beat, Loop, Owed, wind_down
 from kintsugi.runtime.wake import RelayBell
 from kintsugi.secrets import read_key_file
@@ -52,6 +53,8 @@ RELAY_SECONDS = 10.0
 STUCK_SECONDS = 60.0
 TIDY_SECONDS = 3600.0
 OWED_SECONDS = 0.5
+_UNWATCHED = frozenset({"housekeeping", "figures"})
+"""Loops that nobody waits for: where they hang, nothing is lost, so they do not end the process."""
 
 
 class ServiceProcess:
@@ -103,6 +106,7 @@ class ServiceProcess:
             Loop("sends", self._owed.send, OWED_SECONDS),
             Loop("gaps", self._owed.look_for_gaps, GAP_SECONDS),
             Loop("housekeeping", self._tidy, TIDY_SECONDS),
+            Loop("figures", Figures(self._core, self._consumption.lag).set, FIGURES_SECONDS),
         ]
         self._health = Health()
         self._in_flight = 0
@@ -136,7 +140,7 @@ class ServiceProcess:
         self._consumption.beat = self._beat("consumer")
         await self._consumption.start()
         for loop in self._loops:
-            if loop.name != "housekeeping":
+            if loop.name not in _UNWATCHED:
                 loop.beat = self._beat(loop.name)
             self._spawn(loop.run(), loop.name)
         self._watchdog.rest(f"{self.name}-start")

@@ -42,7 +42,6 @@ class Metrics:
         self._emitted = counter("kintsugi_events_emitted", "Own events committed to the outbox", ["type"])
         self._sends = counter("kintsugi_sends", "Attempts to reach someone outside", ["channel", "outcome"])
         self._holds = counter("kintsugi_holds", "Subjects put on hold", ["cause"])
-        self._dead_lettered = counter("kintsugi_dead_lettered", "Records put aside as dead letters", ["cause"])
         self._commands = counter("kintsugi_commands", "Commands by outcome", ["command", "outcome"])
         self._consumed = counter("kintsugi_consumed_messages", "Records taken from Kafka", ["topic"])
         self._sent = counter("kintsugi_sent_messages", "Records acknowledged by Kafka", ["topic"])
@@ -83,10 +82,6 @@ class Metrics:
     def held(self, cause: str) -> None:
         """A subject was put on hold."""
         self._holds.labels(cause).inc()
-
-    def dead_letter(self, cause: str) -> None:
-        """A record was put aside as a dead letter."""
-        self._dead_lettered.labels(cause).inc()
 
     def command(self, command: str, outcome: str) -> None:
         """A command was answered: accepted, repeated, or the code of its refusal."""
