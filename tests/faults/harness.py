@@ -195,7 +195,9 @@ class Platform:
         headers = {"Authorization": f"Bearer {self.token('operator')}"}
         async with httpx.AsyncClient(timeout=20, trust_env=False, headers=headers) as client:
             for name in self.names:
-                answer = await client.post(f"{self.url(name)}/operations/clock", json={"instant": instant.isoformat()})
+                url, body = f"{self.url(name)}/operations/clock", {"instant": instant.isoformat()}
+                while (answer := await client.post(url, json=body)).status_code == 503:  # noqa: ASYNC110
+                    await asyncio.sleep(0.2)  # a process that was killed has not started again yet
                 assert answer.status_code == 204, answer.text
 
     async def quiet(self, seconds: float = 30) -> str | None:

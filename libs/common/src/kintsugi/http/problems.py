@@ -69,6 +69,18 @@ class Problem(Exception):
         )
 
 
+def starting() -> Problem:
+    """What a caller is told before a service knows that its database is whole and its own."""
+    return Problem(
+        503,
+        "starting",
+        "The service is starting",
+        "It still waits for its database, its keyring or Kafka; nothing was changed.",
+        "Send the same request with the same Idempotency-Key again in a few seconds; /readyz says when it is ready.",
+        headers={"Retry-After": "2"},
+    )
+
+
 def internal_error() -> Problem:
     """What a caller learns of a fault of ours: that it was logged, and under which request."""
     return Problem(

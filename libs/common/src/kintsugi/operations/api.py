@@ -14,7 +14,7 @@ from sqlalchemy import text
 from kintsugi.auth import Caller, require
 from kintsugi.clock import BusinessClock, ClockRefused
 from kintsugi.contracts.events.common import DiscardReason
-from kintsugi.http.problems import Problem
+from kintsugi.http.problems import Problem, starting
 from kintsugi.operations import queries
 from kintsugi.operations.repair import Repair
 from kintsugi.service import S
@@ -56,7 +56,8 @@ class ClockBody(_Body):
 
 
 class Live:
-    """What only the running process knows: its lag, its requests under way, and how to resend."""
+    """What only the running process knows: its lag, its requests under way, how to resend, and whether its database
+    was found to be the one that its topic speaks of."""
 
     def __init__(
         self,
@@ -65,12 +66,14 @@ class Live:
         lag: Callable[[], Awaitable[dict[str, int]]],
         in_flight: Callable[[], int],
         resend: Callable[[datetime], Awaitable[int]],
+        started: Callable[[], bool],
     ) -> None:
         self.version = version
         self.profile = profile
         self.lag = lag
         self.in_flight = in_flight
         self.resend = resend
+        self.started = started
 
 
 class Operations(Generic[S]):
@@ -83,12 +86,17 @@ class Operations(Generic[S]):
         self._repair = Repair(core, clock)
 
     def router(self) -> APIRouter:
-        """All of it under ``/operations``, for operators; lifting a block needs a supervisor."""
-        router = APIRouter(prefix="/operations", tags=["operations"])
-        router.add_api_route("/status", self.status, methods=["GET"])
+        """All of it under ``/operations``, for operators; lifting a block needs a supervisor.
+
+        Until the service has started only its status and what is held can be read: a database that is older than its
+        topic must not be changed, and says nothing of what is under way.
+        """
+        whole = APIRouter(prefix="/operations", tags=["operations"])
+        whole.add_api_route("/status", self.status, methods=["GET"])
+        whole.add_api_route("/held", self.held, methods=["GET"])
+        router = APIRouter(dependencies=[Depends(self._running)])
         router.add_api_route("/pulse", self.pulse, methods=["GET"])
         router.add_api_route("/clock", self.move_clock, methods=["POST"], status_code=204)
-        router.add_api_route("/held", self.held, methods=["GET"])
         router.add_api_route("/find", self.find, methods=["GET"])
         router.add_api_route("/subjects/{kind}/{id}", self.story, methods=["GET"])
         router.add_api_route("/subjects/{kind}/{id}/release", self.release, methods=["POST"])
@@ -98,7 +106,12 @@ class Operations(Generic[S]):
         router.add_api_route("/dead-letters/{topic}/{partition}/{offset}", self.dead_letter, methods=["GET"])
         router.add_api_route("/dead-letters/{topic}/{partition}/{offset}/discard", self.discard_dead, methods=["POST"])
         router.add_api_route("/resend", self.resend, methods=["POST"])
-        return router
+        whole.include_router(router)
+        return whole
+
+    async def _running(self) -> None:
+        if not self._live.started():
+            raise starting()
 
     async def status(self, _operator: Operator) -> dict[str, Any]:
         """Where the service stands."""

@@ -21,6 +21,7 @@ from kintsugi.clock import BusinessClock
 from kintsugi.http.factory import create_app
 from kintsugi.http.health import Health
 from kintsugi.http.liveness import Watchdog
+from kintsugi.http.problems import starting
 from kintsugi.http.server import Server, server
 from kintsugi.keyring import Keyring, KeyringError, KeyringUnavailable
 from kintsugi.operations.api import Live, Operations
@@ -110,6 +111,7 @@ class ServiceProcess:
         ]
         self._health = Health()
         self._in_flight = 0
+        self._started = False
         self._server: Server | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._exports = MetricsExport.from_environment(self._metrics)
@@ -131,10 +133,10 @@ class ServiceProcess:
             self._application.service.fold_version,
             self._beat("start"),
         )
-        requests: Requests[Any] = Requests(self._core, self._clock, secret)
-        app.state.executor = requests
         await self._keyring_ready()
         await self._own_topic_ready()
+        app.state.executor = Requests(self._core, self._clock, secret)
+        self._started = True
         self._relay.beat = self._beat("relay")
         self._spawn(self._relay.run(), "relay")
         self._consumption.beat = self._beat("consumer")
@@ -176,7 +178,12 @@ class ServiceProcess:
 
     def _app(self) -> FastAPI:
         live = Live(
-            self._version, str(self._settings.profile), self._consumption.lag, lambda: self._in_flight, self._resend
+            self._version,
+            str(self._settings.profile),
+            self._consumption.lag,
+            lambda: self._in_flight,
+            self._resend,
+            lambda: self._started,
         )
         operations = Operations(self._core, self._clock, live)
         app = create_app(
@@ -306,12 +313,10 @@ def _known_policies(application: Application[Any], pack: packs.Pack) -> None:
 
 
 class _NotYet:
-    """Answers while the database is still waited for."""
+    """Answers while the database, the keyring or the topic is still waited for."""
 
     def __getattr__(self, name: str) -> Any:
-        from kintsugi.shell.requests import unavailable
-
-        raise unavailable()
+        raise starting()
 
 
 class _InFlight:
