@@ -184,9 +184,7 @@ class Fold(Generic[S]):
             progress = replace(
                 progress, seen={**behind, **{n: max(s, behind.get(n, 0)) for n, s in envelope.seen.items()}}
             )
-        progress = emitted(progress)
-        if progress.flow != envelope.correlationid or envelope.traceparent:
-            progress = replace(progress, flow=envelope.correlationid, trace=envelope.traceparent or progress.trace)
+        progress = emitted(progress, envelope)
         folded.subject = Subject(subject.id, progress, state)
 
     def _evolve(self, event: Event, state: S, record: Record) -> S:
