@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
 import os
 import re
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -346,3 +348,51 @@ def button(page: str, **query: str) -> str:
         ):
             return action
     raise AssertionError(f"the page has no button for {query}")
+
+
+SEEN = {"Kintsugi-Seen": "intake:1 assessment:1 notify:99"}
+"""What a caller has seen who knows of the case and its assessment; referral does not read notify."""
+
+
+async def test_a_read_of_one_case_waits_for_what_its_caller_has_seen(running: Running) -> None:
+    case = {"case_ref": "XA-7F3K2M9Q"}
+    reading = asyncio.create_task(running.staff.get("/referrals", params=case, headers=SEEN))
+    await asyncio.sleep(0.2)
+    assert not reading.done(), "the case is not known yet"
+    await opened(running)
+    [referral] = (await reading).json()["referrals"]
+
+    ahead = {"Kintsugi-Seen": "assessment:2"}
+    path = f"/referrals/{referral['referral_id']}"
+    answer, listed = await asyncio.gather(
+        running.staff.get(path, headers=ahead), running.staff.get("/referrals", params=case, headers=ahead)
+    )
+    for refused in (answer, listed):
+        assert (refused.status_code, refused.json()["code"]) == (503, "not_caught_up")
+        assert refused.headers["Retry-After"] == "1"
+    assert answer.json()["missing"] == "assessment:2"
+
+    reading = asyncio.create_task(running.staff.get(path, headers=ahead))
+    await asyncio.sleep(0.2)
+    assert not reading.done()
+    await running.consumes(assessed("legal_aid", id_="assessment-2"))
+    assert (await reading).status_code == 200
+
+
+async def test_a_referral_that_nobody_has_heard_of_is_waited_for_and_then_not_caught_up(running: Running) -> None:
+    path = f"/referrals/{uuid_utils.uuid4()}"
+    started = time.monotonic()
+    assert (await running.staff.get(path)).status_code == 404
+    assert time.monotonic() - started < 1
+    answer = await running.staff.get(path, headers=SEEN)
+    assert (answer.status_code, answer.json()["code"]) == (503, "not_caught_up")
+    assert 2 <= time.monotonic() - started < 4
+    choosing = await running.staff.post(
+        f"{path}/choice", json={"choice": "none"}, headers={**SEEN, "Idempotency-Key": "a"}
+    )
+    assert choosing.status_code == 503
+
+
+async def test_what_was_seen_and_cannot_be_read_is_refused(running: Running) -> None:
+    answer = await running.staff.get("/referrals", params={"case_ref": "XA-1"}, headers={"Kintsugi-Seen": "all of it"})
+    assert (answer.status_code, answer.json()["code"]) == (400, "seen_malformed")

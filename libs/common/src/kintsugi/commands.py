@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, Protocol
 
@@ -15,6 +17,7 @@ from kintsugi.auth import Caller
 from kintsugi.contracts.base import Event
 from kintsugi.envelope import MAX_ID
 from kintsugi.http.problems import Problem
+from kintsugi.http.seen import LOOK_SECONDS, WAIT_SECONDS, not_caught_up, parse_seen
 from kintsugi.service import S
 from kintsugi.telemetry.tracing import Span
 
@@ -61,6 +64,8 @@ class Executor(Protocol[S]):
     async def execute(self, request: CommandRequest, answer: Callable[[Done[S]], BaseModel]) -> Answer: ...
 
     async def rows(self, query: Select[Any]) -> Sequence[RowMapping]: ...
+
+    async def caught_up(self, subject: str, wanted: Mapping[str, int], until: float) -> None: ...
 
 
 class Commands(Generic[S]):
@@ -132,10 +137,15 @@ class Commands(Generic[S]):
         return await self._executor.rows(query)
 
     async def subject(self, *where: ColumnElement[bool], what: str = "case") -> str:
-        """The subject of the one view row that fits. Raises a 404 problem where there is none."""
-        column = next(iter(where[0].get_children())).table.c.subject  # type: ignore[attr-defined]
-        rows = await self._executor.rows(select(column).where(*where).limit(1))
-        if not rows:
+        """The subject of the one view row that fits, as new as the request's ``Kintsugi-Seen``.
+
+        Raises a 404 problem where there is none, and 503 ``not_caught_up`` where a caller that has seen something
+        waited two seconds in vain.
+        """
+        subject = await self.caught_up(*where)
+        if subject is None:
+            if wanted := parse_seen(self._seen):
+                raise not_caught_up(wanted)
             raise Problem(
                 404,
                 "not_found",
@@ -143,7 +153,25 @@ class Commands(Generic[S]):
                 f"This country's office has no {what} with that reference, or has not heard of it yet.",
                 "Check the reference; right after a change in another service, repeat with its Kintsugi-Seen header.",
             )
-        return str(rows[0]["subject"])
+        return subject
+
+    async def caught_up(self, *where: ColumnElement[bool]) -> str | None:
+        """Waits until the service has seen of this subject what the caller has, and returns it; None for none.
+
+        For reads of one case, before them. Where no view row of the case comes in time, None: such a case may be
+        unknown here, or have nothing to show. Without ``Kintsugi-Seen`` there is no wait. Raises Problem 503.
+        """
+        column = next(iter(where[0].get_children())).table.c.subject  # type: ignore[attr-defined]
+        query = select(column).where(*where).limit(1)
+        wanted, until = parse_seen(self._seen), time.monotonic() + WAIT_SECONDS
+        while not (rows := await self._executor.rows(query)):
+            if not wanted or time.monotonic() >= until:
+                return None
+            await asyncio.sleep(LOOK_SECONDS)
+        subject = str(rows[0]["subject"])
+        if wanted:
+            await self._executor.caught_up(subject, wanted, until)
+        return subject
 
 
 def _scope(request: Request) -> str:

@@ -68,6 +68,7 @@ async def list_assessments(
     if overdue is not None:
         where.append(ASSESSMENTS.c.overdue == overdue)
     if case_ref is not None:
+        await office.caught_up(ASSESSMENTS.c.case_ref == case_ref)
         where.append(ASSESSMENTS.c.case_ref == case_ref)
     if after is not None:
         where.append(await _behind(office, after))
@@ -149,15 +150,8 @@ async def schedule(ref: str, body: ScheduleAssessment, office: Office, caller: S
 
 
 async def _found(office: Commands[AssessmentFile], assessment_id: str) -> RowMapping:
+    await office.subject(ASSESSMENTS.c.assessment_id == assessment_id, what="assessment")
     found = await office.rows(select(ASSESSMENTS).where(ASSESSMENTS.c.assessment_id == assessment_id).limit(1))
-    if not found:
-        raise Problem(
-            404,
-            "not_found",
-            "No such assessment",
-            "This country's office has no assessment with that reference.",
-            "Check the reference; GET /assessments lists them.",
-        )
     return found[0]
 
 

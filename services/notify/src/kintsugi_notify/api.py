@@ -101,6 +101,7 @@ async def list_tasks(
         is_open = STAFF_TASKS.c.status == TaskStatus.open.value
         query = query.where(is_open if open else ~is_open)
     if case is not None:
+        await office.caught_up(STAFF_TASKS.c.case_ref == case)
         query = query.where(STAFF_TASKS.c.case_ref == case)
     found = await office.rows(query.order_by(STAFF_TASKS.c.due_at, STAFF_TASKS.c.task_id).limit(limit))
     return StaffTasks(tasks=[StaffTask.model_validate(dict(row)) for row in found])
@@ -123,6 +124,7 @@ async def list_notifications(
     office: Office, _caller: Caseworkers, case: Annotated[str, Query(max_length=20)], limit: Limit = 50
 ) -> Notifications:
     """List what was sent, failed, was withheld or is still owed for one case."""
+    await office.caught_up(NOTIFICATIONS.c.case_ref == case)
     at = NOTIFICATIONS.c.ended_at
     query = select(*(column for column in NOTIFICATIONS.c if column.name != "subject"))
     query = query.where(NOTIFICATIONS.c.case_ref == case)

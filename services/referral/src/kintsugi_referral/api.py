@@ -94,6 +94,7 @@ async def list_referrals(
     """Lists referrals, of one case or of all, in one state or in any."""
     where: list[ColumnElement[bool]] = []
     if case_ref is not None:
+        await office.caught_up(REFERRALS.c.case_ref == case_ref)
         where.append(REFERRALS.c.case_ref == case_ref)
     if status is not None:
         where.append(REFERRALS.c.status == status.value)
@@ -111,15 +112,8 @@ async def list_referrals(
 @router.get("/referrals/{referral_id}")
 async def read_referral(referral_id: str, office: Office, _caller: Staff) -> ReferralRow:
     """One referral with its options."""
+    await office.subject(REFERRALS.c.referral_id == referral_id, what="referral")
     found = await office.rows(select(REFERRALS).where(REFERRALS.c.referral_id == referral_id).limit(1))
-    if not found:
-        raise Problem(
-            404,
-            "not_found",
-            "No such referral",
-            "This country's office has no referral with that reference.",
-            "Check the reference; GET /referrals lists them.",
-        )
     return (await _with_options(office, found))[0]
 
 

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from kintsugi.http.problems import Problem
 
 SEEN_HEADER = "Kintsugi-Seen"
+WAIT_SECONDS = 2.0
+"""How long a request waits for its service to have seen what its caller has."""
+LOOK_SECONDS = 0.02
 
 _ENTRY = re.compile(r"([a-z][a-z0-9_-]{0,39}):([1-9][0-9]{0,15})")
 _ETAG = re.compile(r'"([0-9]{1,18})"')

@@ -6,7 +6,7 @@ import asyncio
 import hmac
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic
 
 from pydantic import BaseModel
@@ -15,9 +15,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.clock import BusinessClock
 from kintsugi.commands import Answer, CommandRequest, Done
-from kintsugi.envelope import format_seen, parse_seen
+from kintsugi.envelope import format_seen
 from kintsugi.failpoints import reach
 from kintsugi.http.problems import Problem
+from kintsugi.http.seen import LOOK_SECONDS, WAIT_SECONDS, behind, not_caught_up, parse_seen
 from kintsugi.service import CASE_ON_HOLD, Rejected, S
 from kintsugi.shell.core import Core
 from kintsugi.shell.faults import Fault, classify
@@ -40,8 +41,6 @@ WHERE caller = :caller AND path = :path AND key = :key
 """)
 _PROGRESS = text("SELECT progress, sequence FROM subjects WHERE subject = :subject")
 
-WAIT_SECONDS = 2.0
-_LOOK_EVERY = 0.02
 _TRIES = 3
 
 
@@ -56,7 +55,7 @@ class Requests(Generic[S]):
     async def execute(self, request: CommandRequest, answer: Callable[[Done[S]], BaseModel]) -> Answer:
         """One request, one transaction. Raises Problem for everything that is refused."""
         if request.seen and request.subject:
-            await self._caught_up(request.subject, request.seen)
+            await self.caught_up(request.subject, parse_seen(request.seen), time.monotonic() + WAIT_SECONDS)
         for attempt in range(_TRIES):
             try:
                 return await self._attempt(request, answer)
@@ -185,37 +184,31 @@ class Requests(Generic[S]):
             )
         return Answer(row["status"], row["answer"], etag=row["etag"], seen=row["seen"])
 
-    async def _caught_up(self, subject: str, seen: str) -> None:
-        """Waits until this service has seen what the caller has; 503 with Retry-After when that takes too long."""
-        wanted = parse_seen(seen)
-        if wanted is None:
-            raise Problem(
-                400,
-                "seen_unreadable",
-                "Kintsugi-Seen is not readable",
-                None,
-                "Send it back exactly as you received it.",
-            )
-        until = time.monotonic() + WAIT_SECONDS
-        while True:
+    async def caught_up(self, subject: str, wanted: Mapping[str, int], until: float) -> None:
+        """Waits until this service has seen of a subject what the caller has, at most to ``until`` (monotonic clock).
+
+        Sources that it does not read are passed over. Raises Problem 503 ``not_caught_up`` with Retry-After.
+        """
+        own = self._core.name
+        read = {name: number for name, number in wanted.items() if name == own or name in self._core.service.subscribes}
+        while missing := behind(read, await self._reached(subject)):
+            if time.monotonic() >= until:
+                raise not_caught_up(missing)
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _reached(self, subject: str) -> dict[str, int]:
+        try:
             async with self._core.reading.connect() as connection:
                 row = (await connection.execute(_PROGRESS, {"subject": subject})).mappings().first()
-            progress = load_progress(row["progress"], row["sequence"], None, 0) if row else Progress()
-            reached = {name: progress.cursor(name) for name in self._core.service.subscribes}
-            reached[self._core.name] = progress.sequence
-            behind = [name for name, sequence in wanted.items() if reached.get(name, sequence) < sequence]
-            if not behind:
-                return
-            if time.monotonic() >= until:
-                raise Problem(
-                    503,
-                    "not_caught_up",
-                    "This service has not seen that change yet",
-                    f"It still waits for events of: {', '.join(behind)}.",
-                    "Send the same request again after a moment.",
-                    headers={"Retry-After": "1"},
-                )
-            await asyncio.sleep(_LOOK_EVERY)
+        except Exception as error:
+            if classify(error) is Fault.away:
+                raise unavailable() from error
+            raise
+        progress = load_progress(row["progress"], row["sequence"], None, 0) if row else Progress()
+        return {
+            **{name: cursor.sequence for name, cursor in progress.cursors.items()},
+            self._core.name: progress.sequence,
+        }
 
 
 def seen_of(own: str, progress: Progress) -> str:
