@@ -176,6 +176,8 @@ def _print(result: dict[str, Any]) -> None:
     print(f"rebuild {result['rebuild']['events_per_second']:,.0f} events/s")
     for chain, found in result.get("latency_ms", {}).items():
         print(f"{chain:<12} p50 {found['p50']:.0f} ms  p95 {found['p95']:.0f} ms  p99 {found['p99']:.0f} ms")
+    for chain, found in result.get("latency_ms_calm", {}).get("four_processes", {}).items():
+        print(f"{chain:<12} p50 {found['p50']:.0f} ms  p95 {found['p95']:.0f} ms  p99 {found['p99']:.0f} ms  (calm)")
     for shape, megabytes in result.get("memory_mb", {}).items():
         print(f"memory {shape:<12} {megabytes:.0f} MB")
     print("build/bench.json")

@@ -18,23 +18,36 @@ from kintsugi_office.supervisor import Office, Shape
 from bench.chains import CHAINS, Flow, Spectator
 
 A_SECOND = 20
-WARM_UP = 40
+CALM = 2
+"""Flows a second that leave the machine idle most of the time: what a chain takes by itself, without queues."""
+WARM_UP = 20
 THINK_SECONDS = 0.5
 SETTLE_SECONDS = 3.0
 SERVERS = ("postgres", "kafka", "mailbox")
 
 
 async def measured(folder: Path, flows: int) -> dict[str, Any]:
-    """``latency_ms`` by chain with four processes, and ``memory_mb`` of the services in both shapes after the work."""
-    found: dict[str, Any] = {"flows": {}, "latency_ms": {}, "memory_mb": {}, "memory_shared_mb": {}}
+    """``latency_ms`` by chain with four processes, and ``memory_mb`` of the services in both shapes after the work.
+
+    ``latency_ms_calm`` is the same at a tenth of the flows a second.
+    """
+    found: dict[str, Any] = {
+        "flows": {},
+        "latency_ms": {},
+        "latency_ms_calm": {},
+        "memory_mb": {},
+        "memory_shared_mb": {},
+    }
     shapes: tuple[tuple[Shape, str], ...] = (("processes", "four_processes"), ("all-in-one", "all_in_one"))
     for shape, name in shapes:
         layout = Layout.at(folder / name)
         async with Office(layout, shape=shape, say=lambda _: None) as office:
-            took, unfinished = await _work(office, flows, name)
+            calm, _ = await _work(office, max(20, flows // 10), CALM, name)
+            took, unfinished = await _work(office, flows, A_SECOND, name)
             await asyncio.sleep(SETTLE_SECONDS)
             resident, proportional = _memory(office)
         latencies = {chain: percentiles(took[chain]) for chain in CHAINS}
+        found["latency_ms_calm"][name] = {chain: percentiles(calm[chain]) for chain in CHAINS}
         found["flows"][name] = {"a_second": A_SECOND, "finished": len(took["choice"]), "unfinished": unfinished}
         found["latency_ms" if shape == "processes" else "latency_ms_all_in_one"] = latencies
         found["memory_mb"][name] = resident
@@ -43,8 +56,8 @@ async def measured(folder: Path, flows: int) -> dict[str, Any]:
     return found
 
 
-async def _work(office: Office, flows: int, name: str) -> tuple[dict[str, list[float]], int]:
-    """Starts a flow every twentieth of a second, whatever became of those before; the first ones only warm up."""
+async def _work(office: Office, flows: int, a_second: int, name: str) -> tuple[dict[str, list[float]], int]:
+    """Starts so many flows a second, whatever became of those before; the first ones only warm up."""
     pack = load(office.project / "countries" / office.country)
     items = [item.id for item in pack.baseline_instrument.items]
     area = f"{office.country.upper()}-HB"
@@ -58,11 +71,11 @@ async def _work(office: Office, flows: int, name: str) -> tuple[dict[str, list[f
             started = time.perf_counter()
             running: list[tuple[Flow, asyncio.Task[None]]] = []
             for number in range(WARM_UP + flows):
-                await asyncio.sleep(max(0.0, started + number / A_SECOND - time.perf_counter()))
+                await asyncio.sleep(max(0.0, started + number / a_second - time.perf_counter()))
                 flow = Flow(desk, spectator, items, area)
                 running.append((flow, asyncio.create_task(flow.run(THINK_SECONDS))))
                 if number % 100 == 99:
-                    print(f"flows {name:<16} {number + 1}/{WARM_UP + flows}", flush=True)
+                    print(f"flows {name:<16} {number + 1}/{WARM_UP + flows} at {a_second} a second", flush=True)
             ends = await asyncio.gather(*(task for _, task in running), return_exceptions=True)
             failures = [end for end in ends if end is not None]
             unfinished = len(failures)
