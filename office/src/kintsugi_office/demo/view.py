@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from rich.console import Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -57,15 +58,14 @@ class View:
             told = ", ".join(f"{count[name]} {words}" for name, words in _LINES if count[name])
             say(f"  {told or 'no events yet'}")
 
-    def _block(self) -> Table:
+    def _block(self) -> Group:
         table = Table.grid(padding=(0, 2))
         table.add_column(justify="right", no_wrap=True)
         table.add_column(no_wrap=True)
-        table.add_row("", Text(self._day or "starting", style="bold"))
         if self.watch is not None:
             for name, words in _LINES:
                 table.add_row(str(self.watch.counts[name]), words)
-        return table
+        return Group(Text(self._day or "starting", style="bold"), table)
 
 
 _LINES = (
