@@ -15,6 +15,7 @@ from kintsugi.shell.writing import InputRow, Settled
 from kintsugi.store import statements as sql
 from kintsugi.store.rows import Record
 from kintsugi.subject import Verdict, ends_by_itself, judge
+from kintsugi.telemetry.tracing import Span
 
 
 class Consuming(Unit[S]):
@@ -25,6 +26,7 @@ class Consuming(Unit[S]):
         self.refuse = refuse
         self._lines: dict[str, Lines] = {}
         self._applied: dict[tuple[str, str, int], str] = {}
+        self._last: dict[str, Envelope] = {}
 
     async def take(self, record: Record, parsed: Parsed) -> None:
         """Accounts for one record. Whatever is wrong with it ends in its account, never in an exception."""
@@ -65,7 +67,8 @@ class Consuming(Unit[S]):
             and ends_by_itself(loaded.subject.progress)
             and loaded.subject.progress.cursor(named.source) >= named.sequence
         ):
-            self.release(loaded, "arrival")
+            came = self._last.get(loaded.id)
+            self.release(loaded, "arrival", causation=self.caused_by(came) if came else None)
 
     async def _apply(self, loaded: Loaded[S], queued: Queued) -> None:
         envelope, record = queued.envelope, queued.record
@@ -95,13 +98,14 @@ class Consuming(Unit[S]):
             raise
         except Exception as error:
             self.core.log_raised(error, type_=envelope.type, envelope=envelope)
-            self._hold_at(loaded, queued, Cause.handler_raised, type(error).__name__)
+            self._hold_at(loaded, queued, Cause.handler_raised, type(error).__name__, span)
             self.core.tracing.end(span, Cause.handler_raised)
             return
         if span is not None:
             self.spans.append(span)
         self.became(loaded, subject, own, span.traceparent if span else envelope.traceparent)
         loaded.progressed = True
+        self._last[loaded.id] = envelope
         self._applied[(loaded.id, envelope.service, envelope.sequence)] = envelope.id
         self.settle(queued, "ignored" if decoded.event is None else "applied")
         self.core.circuit.passed()
@@ -156,14 +160,17 @@ class Consuming(Unit[S]):
         self.lines_of(loaded).add(queued)
         self._waiting(loaded, +1)
 
-    def _hold_at(self, loaded: Loaded[S], queued: Queued, cause: Cause, detail: str | None = None) -> None:
+    def _hold_at(
+        self, loaded: Loaded[S], queued: Queued, cause: Cause, detail: str | None = None, span: Span | None = None
+    ) -> None:
         """The subject stands still at this event; the event keeps its bytes and its place at the head of its line."""
         envelope = queued.envelope
         self.settle(queued, "held", cause, detail)
         self._waiting(loaded, +1)
         if queued.origin is Origin.here:
             self.lines_of(loaded).add(queued)
-        self.hold(loaded, "event", envelope.service, envelope.sequence, envelope.id, envelope.type, cause)
+        behind = self.caused_by(envelope, span)
+        self.hold(loaded, "event", envelope.service, envelope.sequence, envelope.id, envelope.type, cause, behind)
 
     def _waiting(self, loaded: Loaded[S], change: int) -> None:
         progress = loaded.subject.progress

@@ -49,7 +49,8 @@ class Gaps(Generic[S]):
                 if queued is not None:
                     envelope = queued.envelope
                     cause = gap_cause(envelope, loaded.subject.progress)
-                    unit.hold(loaded, "event", envelope.service, envelope.sequence, envelope.id, envelope.type, cause)
+                    at = (envelope.service, envelope.sequence, envelope.id, envelope.type)
+                    unit.hold(loaded, "event", *at, cause, unit.caused_by(envelope))
                     held = True
             await unit.write()
         unit.end_spans()

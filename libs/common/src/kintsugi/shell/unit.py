@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -14,6 +15,7 @@ from kintsugi.contracts.base import Event
 from kintsugi.contracts.causes import Cause
 from kintsugi.contracts.events import InputHeld, InputReleased
 from kintsugi.contracts.events.common import InputKind, Position
+from kintsugi.envelope import MAX_DEPTH, Envelope
 from kintsugi.service import S
 from kintsugi.shell.core import Core, KeyUnavailable, StaleUnit
 from kintsugi.shell.writing import InputRow, Settled, Writer
@@ -152,15 +154,30 @@ class Unit(Generic[S]):
 
         return create
 
+    def caused_by(self, envelope: Envelope, span: Span | None = None) -> Causation:
+        """What stands behind an event that says what became of a consumed one. It is never too deep to be read."""
+        depth = min(envelope.depth + 1, MAX_DEPTH)
+        return Causation(envelope.id, depth, self.creator(span, envelope.traceparent))
+
     def hold(
-        self, loaded: Loaded[S], kind: str, source: str, sequence: int, input_id: str, type_: str, cause: Cause
+        self,
+        loaded: Loaded[S],
+        kind: str,
+        source: str,
+        sequence: int,
+        input_id: str,
+        type_: str,
+        cause: Cause,
+        causation: Causation | None = None,
     ) -> None:
         """Holds a subject at any kind of input, and says so with an event of this service's own.
 
+        ``causation`` is given where an event led here; a timer or an outcome stands at the root.
         A hold that stands already (for a missing event) ends first, so that each hold has its release.
         """
+        causation = causation or Causation(input_id, 0)
         if loaded.held is not None:
-            self.release(loaded, "held_at_another")
+            self.release(loaded, "held_at_another", causation=causation)
         event = InputHeld(
             source=source,
             input_id=input_id,
@@ -170,13 +187,15 @@ class Unit(Generic[S]):
             held_at=self.now,
             sequence=sequence or None,
         )
-        self.announce(loaded, event, input_id)
+        self.announce(loaded, event, causation)
         at = Hold(cause, kind, source, sequence, input_id, type_, self.now.isoformat())
         loaded.subject = replace(loaded.subject, progress=hold(loaded.subject.progress, at))
         self.core.metrics.held(cause)
         self.core.circuit.held(cause)
 
-    def release(self, loaded: Loaded[S], by: str, without: Sequence[Position] = ()) -> None:
+    def release(
+        self, loaded: Loaded[S], by: str, without: Sequence[Position] = (), causation: Causation | None = None
+    ) -> None:
         """Ends a hold, and says so. What lined up behind it is still to be applied."""
         at = loaded.held
         if at is None and not without:
@@ -184,16 +203,18 @@ class Unit(Generic[S]):
         loaded.subject = replace(loaded.subject, progress=release(loaded.subject.progress))
         event = InputReleased(
             source=at.source if at else without[0].source,
-            input_id=at.input_id if at else "waiting",
+            input_id=at.input_id if at else f"{without[0].source}:{without[0].sequence}",
             released_by=by,
             sequence=(at.sequence or None) if at else without[0].sequence,
             without=tuple(without),
         )
-        self.announce(loaded, event, event.input_id)
+        self.announce(loaded, event, causation or (at.input_id if at else f"release/{uuid.uuid4()}"))
 
-    def announce(self, loaded: Loaded[S], event: Event, cause_id: str) -> None:
-        """Emits one of the events that every service has about its own inputs."""
-        self.became(loaded, *self.stepper.emit(loaded.subject, [event], self.now, Causation(cause_id, 0)))
+    def announce(self, loaded: Loaded[S], event: Event, cause: Causation | str) -> None:
+        """Emits one of the events that every service has about its own inputs. A mere id stands at the root."""
+        causation = cause if isinstance(cause, Causation) else Causation(cause, 0)
+        subject, own = self.stepper.emit(loaded.subject, [event], self.now, causation)
+        self.became(loaded, subject, own, own[0].envelope.traceparent)
 
     def end_spans(self) -> None:
         """Exports what was traced, once it is committed: what is rolled back leaves no span."""
