@@ -25,10 +25,12 @@ from kintsugi.http.problems import starting
 from kintsugi.http.server import Server, server
 from kintsugi.keyring import Keyring, KeyringError, KeyringUnavailable
 from kintsugi.operations.api import Live, Operations
+from kintsugi.operations.repair import Repair
 from kintsugi.relay import Brokers, Relay
 from kintsugi.runtime.database import CannotStart, compare_with_own_topic, engine_of, ready
 from kintsugi.runtime.figures import FIGURES_SECONDS, Figures
 from kintsugi.runtime.loops import GAP_SECONDS, Beat, Loop, Owed, wind_down
+from kintsugi.runtime.redeployed import RELEASE_EVERY_SECONDS, Redeployed, release_of
 from kintsugi.runtime.wake import RelayBell
 from kintsugi.secrets import read_key_file
 from kintsugi.settings import Profile, Settings
@@ -54,7 +56,7 @@ RELAY_SECONDS = 10.0
 STUCK_SECONDS = 60.0
 TIDY_SECONDS = 3600.0
 OWED_SECONDS = 0.5
-_UNWATCHED = frozenset({"housekeeping", "figures"})
+_UNWATCHED = frozenset({"housekeeping", "figures", "redeployed"})
 """Loops that nobody waits for: where they hang, nothing is lost, so they do not end the process."""
 
 
@@ -102,11 +104,14 @@ class ServiceProcess:
             Sends(self._core, self._clock, application.channels(settings)),
             Gaps(self._core, self._clock),
         )
+        release = release_of(self.name, application.service.fold_version)
+        redeployed = Redeployed(self._core, Repair(self._core, self._clock), release)
         self._loops = [
             Loop("deadlines", self._owed.fire, OWED_SECONDS),
             Loop("sends", self._owed.send, OWED_SECONDS),
             Loop("gaps", self._owed.look_for_gaps, GAP_SECONDS),
             Loop("housekeeping", self._tidy, TIDY_SECONDS),
+            Loop("redeployed", redeployed.step, RELEASE_EVERY_SECONDS),
             Loop("figures", Figures(self._core, self._consumption.lag).set, FIGURES_SECONDS),
         ]
         self._health = Health()
