@@ -46,6 +46,8 @@ class Settings(BaseSettings):
     kek_narrative: Path | None = None
     http_host: str = "127.0.0.1"
     http_port: int
+    liveness_port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    """Where a thread of its own answers ``/livez``, also while the event loop is blocked. One for the process."""
     jwt_public_key: Path
     profile: Profile = Profile.development
     log_file: Path | None = None

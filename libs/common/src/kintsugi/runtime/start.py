@@ -14,7 +14,7 @@ import structlog
 from kintsugi import failpoints, logs
 from kintsugi.application import Application
 from kintsugi.auth import AuthError
-from kintsugi.http.liveness import Watchdog, beat_event_loop
+from kintsugi.http.liveness import LivenessServer, Watchdog, beat_event_loop
 from kintsugi.keyring import KeyringError
 from kintsugi.pack import PackError
 from kintsugi.runtime.database import CannotStart
@@ -84,6 +84,7 @@ async def _run(names: tuple[str, ...]) -> int:
     gc.freeze()
     gc.set_threshold(50_000, 50, 100)
     watchdog.start()
+    probed = _liveness(first, watchdog)
     beating = asyncio.create_task(beat_event_loop(watchdog))
     stopped = asyncio.create_task(stop.wait())
     try:
@@ -100,6 +101,8 @@ async def _run(names: tuple[str, ...]) -> int:
         await asyncio.gather(*(process.stop() for process in processes), return_exceptions=True)
         beating.cancel()
         watchdog.stop()
+        if probed is not None:
+            await asyncio.to_thread(probed.stop)
 
 
 async def _until_stopped(stopped: asyncio.Task[Any], processes: list[ServiceProcess]) -> int:
@@ -112,6 +115,21 @@ async def _until_stopped(stopped: asyncio.Task[Any], processes: list[ServiceProc
                 log.critical("part_ended", service=process.name, error=type(failure).__name__, exc_info=failure)
                 return 1
     return 0
+
+
+def _liveness(settings: Settings, watchdog: Watchdog) -> LivenessServer | None:
+    """Starts the probe that does not depend on the event loop, where it is asked for."""
+    if settings.liveness_port is None:
+        return None
+    try:
+        server = LivenessServer(watchdog, settings.http_host, settings.liveness_port)
+    except OSError as error:
+        raise CannotStart(
+            f"KINTSUGI_LIVENESS_PORT {settings.liveness_port} on {settings.http_host} cannot be listened on: "
+            "is it taken? choose another"
+        ) from error
+    server.start()
+    return server
 
 
 def _refuse_weak(name: str, settings: Settings) -> None:
