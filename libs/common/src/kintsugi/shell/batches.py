@@ -104,6 +104,8 @@ class Batches(Generic[S]):
         reach("consume.committed")
         unit.end_spans()
         core.remember(unit.subjects)
+        for topic, number in Counter(record.topic for record in records[:count]).items():
+            core.metrics.consumed(topic, number)
         core.metrics.batch(count, time.perf_counter() - started)
         for (status, cause), number in Counter((row.status, row.cause or "") for row in unit.out.inputs).items():
             core.metrics.inputs(status, cause, number)
