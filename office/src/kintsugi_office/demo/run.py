@@ -146,7 +146,7 @@ def _facts(pack: Pack, script: Script, happened: Happened) -> dict[str, Any]:
 
 # Short sessions, so that a process killed on purpose gives its partitions back in seconds.
 _SETTINGS = {
-    name: {"KINTSUGI_TRACE_RATIO": "1", "KINTSUGI_SESSION_TIMEOUT_MS": "6000"}
+    name: {"KINTSUGI_TRACE_RATIO": "1", "KINTSUGI_SESSION_TIMEOUT_MS": "3000"}
     for name in ("intake", "assessment", "referral", "notify")
 }
 
