@@ -4,7 +4,7 @@
 SHELL := /bin/sh
 PYTHON ?= python3
 BIN := .venv/bin
-DISTRIBUTIONS := libs/common $(wildcard services/*) office
+DISTRIBUTIONS := libs/common libs/contracts $(patsubst %/pyproject.toml,%,$(wildcard services/*/pyproject.toml)) office
 STAMP := .venv/.ready
 # Where mypy finds the distributions' sources.
 SOURCES := $(subst $() $(),:,$(foreach folder,$(DISTRIBUTIONS),$(folder)/src) .)
@@ -74,7 +74,7 @@ bench: $(STAMP) ## Measure against the floor and the tutorial way; build/bench.j
 lock: $(STAMP) ## Resolve the Python packages anew and rewrite requirements.lock.
 	@printf '%s\n' pip hatchling editables $(foreach folder,$(DISTRIBUTIONS),'-e ./$(folder)') | $(BIN)/uv pip compile \
 	  --quiet --universal --generate-hashes --python-version 3.11 --no-annotate --no-header --group dev \
-	  $(addprefix --no-emit-package kintsugi-,common $(notdir $(wildcard services/*)) office) \
+	  $(addprefix --no-emit-package kintsugi-,$(notdir $(DISTRIBUTIONS))) \
 	  --output-file requirements.lock -
 	@$(BIN)/python infra/container/lock.py
 

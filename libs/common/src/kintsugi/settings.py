@@ -11,6 +11,7 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from kintsugi.contracts.base import Purpose
+from kintsugi.kafka import Cluster, Protocol, read_password
 
 
 class Profile(StrEnum):
@@ -38,6 +39,10 @@ class Settings(BaseSettings):
     countries: Path
     contracts: Path
     bootstrap: str
+    kafka_username: str | None = None
+    kafka_password_file: Path | None = None
+    kafka_protocol: Protocol = Protocol.plaintext
+    kafka_ca_file: Path | None = None
     database_url: SecretStr
     keyring_url: SecretStr
     kek_identity: Path | None = None
@@ -65,6 +70,14 @@ class Settings(BaseSettings):
     def keks(self) -> dict[Purpose, Path]:
         """The key-encryption key files of the purposes this service may open or seal."""
         return {purpose: path for purpose in Purpose if (path := getattr(self, f"kek_{purpose}")) is not None}
+
+    def cluster(self) -> Cluster:
+        """Kafka, as this service's own user. Raises SettingsError where the password cannot be read."""
+        try:
+            password = read_password(self.kafka_password_file) if self.kafka_password_file else None
+        except (OSError, ValueError) as error:
+            raise SettingsError(f"KINTSUGI_KAFKA_PASSWORD_FILE: {error}") from None
+        return Cluster(self.bootstrap, self.kafka_username, password, self.kafka_protocol, self.kafka_ca_file)
 
 
 def load(service: str) -> Settings:
