@@ -51,10 +51,10 @@ def test_a_consumer_reads_only_fields_that_exist_and_opens_only_what_it_has_keys
     for topic in TOPICS.values():
         for consumer, reads in topic.consumers.items():
             assert consumer in TOPICS.keys() - {topic.service}
-            for event, fields in reads.items():
+            for event, reading in reads.items():
                 assert event in topic.events, f"{consumer} reads {event}, which {topic.topic} does not carry"
                 properties = load(schema_path(CONTRACTS, f"kintsugi.{event}.v1"))["properties"]
-                for field in fields:
+                for field in reading.fields:
                     if field.startswith("sealed."):
                         purpose = field.removeprefix("sealed.")
                         assert purpose in properties["sealed"]["properties"]

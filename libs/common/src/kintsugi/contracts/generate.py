@@ -11,6 +11,7 @@ import json
 import subprocess
 import sys
 import textwrap
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from keyword import iskeyword
@@ -311,27 +312,33 @@ def modules(contracts: Path, out_folder: Path) -> dict[str, str]:
     common = _common(contracts)
     common_schema = _load(contracts / "events" / "common.schema.json")
     out: list[_Module] = []
-    inputs = _Module("inputs", "Events that every service emits about inputs it could not apply.")
+    topics = [
+        yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted((contracts / "topics").glob("*.yaml"))
+    ]
+    emitters = Counter(name for topic in topics for name in topic["events"])
+    several = {
+        True: _Module("inputs", "Events that every service emits about inputs it could not apply."),
+        False: _Module("several", "Events that more than one service emits."),
+    }
     done: set[str] = set()
-    for path in sorted((contracts / "topics").glob("*.yaml")):
-        topic = yaml.safe_load(path.read_text(encoding="utf-8"))
+    for topic in topics:
         module = _Module(topic["service"], f"Events of {topic['service']}.")
         for name, entry in topic["events"].items():
-            every = name.startswith("input.")
-            if every and name in done:
+            alone = emitters[name] == 1 and not name.startswith("input.")
+            if name in done:
                 continue
             done.add(name)
             for version in entry["versions"]:
                 _event(
-                    inputs if every else module,
+                    module if alone else several[name.startswith("input.")],
                     contracts / "events" / name,
                     version,
-                    "*" if every else topic["service"],
+                    topic["service"] if alone else "*",
                     entry["protective"],
                     common_schema,
                 )
         out.append(module)
-    out = [common, *out, inputs]
+    out = [common, *out, *(module for module in several.values() if module.defined)]
     names = [n for m in out for n in m.defined]
     twice = sorted({n for n in names if names.count(n) > 1})
     if twice:

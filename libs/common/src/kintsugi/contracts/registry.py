@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Annotated, TypeVar, cast
+from typing import Annotated, Any, TypeVar, cast
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from kintsugi.contracts import events
 from kintsugi.contracts.base import Event, Purpose
@@ -95,6 +95,24 @@ class EventEntry(BaseModel):
     protective: bool
 
 
+class Reading(BaseModel):
+    """What one service reads of one event: the fields it relies on, and the versions it can take.
+
+    A topic file may write the list of fields alone; it then reads version 1.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    fields: tuple[str, ...] = ()
+    """Top-level fields; `sealed.<purpose>` for what it opens."""
+    versions: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = (1,)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _list_alone(cls, given: Any) -> Any:
+        return {"fields": given} if isinstance(given, list | tuple) else given
+
+
 class TopicFile(BaseModel):
     """One file of `contracts/topics`: the only place where a topic is edited."""
 
@@ -111,8 +129,10 @@ class TopicFile(BaseModel):
     purposes: tuple[Purpose, ...]
     """The sealed purposes whose keys `service` may hold."""
     events: dict[str, EventEntry]
-    consumers: dict[str, dict[str, tuple[str, ...]]]
-    """Service to event to the fields it reads; `sealed.<purpose>` for what it opens."""
+    consumers: dict[str, dict[str, Reading]]
+    """Service to event to what it reads of it."""
+    readers: tuple[str, ...] = ()
+    """Users of the broker that may read the topic besides its consumers, such as the office's own tools."""
 
     def name(self, country: str) -> str:
         """The topic's name in a country, such as `xa.intake.v1`."""

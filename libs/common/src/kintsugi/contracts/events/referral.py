@@ -123,7 +123,7 @@ class ReferralRequested(Event):
     link_expires_at: Instant
     """When the link ends."""
     attempt: Annotated[int, Field(ge=1, le=1000)]
-    """Which option of this referral it is, counted from 1."""
+    """Which request for this need it is, counted from 1."""
     requested_at: Instant
     """When."""
     sealed: ReferralRequestedSealed = Field(default_factory=ReferralRequestedSealed)
