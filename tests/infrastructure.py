@@ -22,6 +22,8 @@ import asyncpg
 import pytest
 import pytest_asyncio
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from kintsugi.kafka import Cluster, Protocol
+from kintsugi.secrets import Secret
 from kintsugi_office.embedded import EmbeddedKafka, EmbeddedPostgres, places
 from kintsugi_office.embedded.servers import free_port
 
@@ -36,6 +38,15 @@ class Infrastructure:
     source: str
     bootstrap: str
     admin_url: str
+    kafka_username: str | None = None
+    kafka_password: str | None = None
+
+    @property
+    def cluster(self) -> Cluster:
+        """Kafka as a user who may do everything; what every client of a test is made from."""
+        if self.kafka_username is None or self.kafka_password is None:
+            return Cluster(self.bootstrap)
+        return Cluster(self.bootstrap, self.kafka_username, Secret(self.kafka_password), Protocol.sasl_plaintext)
 
 
 def source() -> str:

@@ -99,6 +99,15 @@ class Layout:
         """Seals the links of providers."""
         return self.secrets / "link.key"
 
+    @property
+    def share_key(self) -> Path:
+        """Makes the case ids that partners know."""
+        return self.secrets / "share.key"
+
+    def kafka_password(self, user: str) -> Path:
+        """The password of one user of Kafka: ``admin``, a service, ``office`` or ``integrator.<name>``."""
+        return self.secrets / "kafka" / f"{user}.password"
+
     def kek(self, purpose: str) -> Path:
         """The key-encryption key of one sealed purpose."""
         return self.secrets / f"kek-{purpose}.key"
