@@ -120,6 +120,8 @@ class TopicFile(BaseModel):
 
     topic: Annotated[str, Field(pattern=r"^\{country\}\.[a-z][a-z0-9_]*\.v[1-9][0-9]*$")]
     service: str
+    owner: str = ""
+    """Who answers for the topic: whom a consumer asks, and who decides on a change."""
     purpose: str
     producer: str
     key: str

@@ -1,0 +1,312 @@
+"""The contracts folder as data: topics, events by version, sealed purposes, examples and partners' streams.
+
+`load` reads a working folder and a released copy alike. Names of files are relative to the folder it is given.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urljoin
+
+from jsonschema import Draft202012Validator
+from kintsugi.contracts.registry import ContractError, Reading, TopicFile
+from kintsugi.pack.findings import Finding
+from kintsugi.pack.source import Document, read, validate
+from pydantic import Field
+from referencing import Registry, Resource
+from referencing.jsonschema import DRAFT202012
+
+from kintsugi_contracts.formats import FORMATS
+
+Schema = dict[str, Any]
+Kind = Literal["accept", "reject"]
+
+COMMON = "events/common.schema.json"
+_SCHEMA = re.compile(r"v([1-9][0-9]*)(?:\.sealed\.([a-z]+))?\.schema\.json")
+_EXAMPLE = re.compile(r"(?:v([1-9][0-9]*)\.)?(?:sealed\.([a-z]+)\.)?(.+)\.json")
+
+
+class StreamFile(TopicFile):
+    """The topic file of a stream for one partner: its topic is of one country and named in full."""
+
+    topic: Annotated[str, Field(pattern=r"^[a-z]{2}\.share\.[a-z][a-z0-9-]*\.[a-z][a-z0-9-]*\.v[1-9][0-9]*$")]
+
+
+@dataclass(frozen=True)
+class Example:
+    """A value that must validate, or one that must be refused."""
+
+    document: Document
+    kind: Kind
+    major: int
+    purpose: str | None
+    """The sealed purpose whose plaintext it is; None for a record's value."""
+    label: str
+    """Its name without version and purpose, such as `full` or `required-case_id`."""
+
+    @property
+    def keyword(self) -> str:
+        """The keyword of JSON Schema that a reject is named after."""
+        return self.label.split("-", 1)[0]
+
+
+@dataclass(frozen=True)
+class Version:
+    """One major version of an event."""
+
+    name: str
+    major: int
+    document: Document
+    """The schema of the record's value."""
+    sealed: Mapping[str, Document]
+    """The schema of each sealed purpose's plaintext."""
+    examples: tuple[Example, ...]
+
+    @property
+    def type(self) -> str:
+        """The value of `ce_type`."""
+        return f"kintsugi.{self.name}.v{self.major}"
+
+    @property
+    def schema(self) -> Schema:
+        """The schema of the record's value."""
+        schema: Schema = self.document.data
+        return schema
+
+    def schemas(self) -> Iterator[tuple[str | None, Document]]:
+        """The schema of the value (None), then those of the sealed purposes by name."""
+        yield None, self.document
+        yield from self.sealed.items()
+
+    def examples_of(self, kind: Kind, purpose: str | None = None) -> tuple[Example, ...]:
+        """The examples of one schema."""
+        return tuple(e for e in self.examples if e.kind == kind and e.purpose == purpose)
+
+
+@dataclass(frozen=True)
+class Event:
+    """An event by its major versions. Events of partners' streams have names that begin with `share.`."""
+
+    name: str
+    folder: str
+    versions: Mapping[int, Version]
+
+    @property
+    def newest(self) -> Version:
+        """The highest major version."""
+        return self.versions[max(self.versions)]
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic file and where it stands."""
+
+    document: Document
+    spec: TopicFile
+
+    @property
+    def name(self) -> str:
+        """The topic's name, with `{country}` where every country has its own."""
+        return self.spec.topic
+
+
+@dataclass(frozen=True)
+class Stream:
+    """What one partner receives for one purpose in one country."""
+
+    country: str
+    integrator: str
+    purpose: str
+    folder: str
+    topics: tuple[Topic, ...]
+    """Oldest first: a new major is a topic in parallel, in `topic.v2.yaml`."""
+    event: Event
+
+
+@dataclass(frozen=True)
+class Folder:
+    """Everything a contracts folder says."""
+
+    path: Path
+    topics: Mapping[str, Topic]
+    """By the service that writes it."""
+    events: Mapping[str, Event]
+    """By name; without those of partners' streams."""
+    streams: tuple[Stream, ...]
+    schemas: Mapping[str, Document]
+    """Every schema by its `$id`, the common one included."""
+
+    @property
+    def common(self) -> Document:
+        """Codes, identifiers and objects that several events share."""
+        return next(d for d in self.schemas.values() if d.name == COMMON)
+
+    def all_topics(self) -> tuple[Topic, ...]:
+        """The topics of services, then those of partners' streams."""
+        return (*self.topics.values(), *(t for s in self.streams for t in s.topics))
+
+    def all_events(self) -> dict[str, Event]:
+        """The events of services and of partners' streams by name."""
+        return {**self.events, **{s.event.name: s.event for s in self.streams}}
+
+    def versions(self) -> Iterator[Version]:
+        """Every major version of every event."""
+        for event in self.all_events().values():
+            yield from event.versions.values()
+
+    def topics_of(self, event: str) -> tuple[Topic, ...]:
+        """The topics an event may stand on; more than one for the events every service emits."""
+        return tuple(t for t in self.all_topics() if event in t.spec.events)
+
+    def readings(self, event: str) -> dict[str, Reading]:
+        """Who reads an event, and what of it. One that reads it on several topics has the fields of all of them."""
+        found: dict[str, Reading] = {}
+        for topic in self.topics_of(event):
+            for consumer, reads in topic.spec.consumers.items():
+                if event in reads:
+                    known, more = found.get(consumer), reads[event]
+                    fields = dict.fromkeys((*(known.fields if known else ()), *more.fields))
+                    versions = set(more.versions) & set(known.versions if known else more.versions)
+                    found[consumer] = Reading.model_construct(fields=tuple(fields), versions=tuple(sorted(versions)))
+        return found
+
+    def resolve(self, base: str, ref: str) -> tuple[str, tuple[str, ...], Schema]:
+        """What a `$ref` in the schema of `$id` base points at: that schema's `$id`, the path in it, and the part.
+
+        Raises ContractError when nothing stands there.
+        """
+        target, _, pointer = urljoin(base, ref).partition("#")
+        document = self.schemas.get(target)
+        part: Any = document.data if document else None
+        path = tuple(step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:])
+        for step in path:
+            part = part.get(step) if isinstance(part, dict) else None
+        if not isinstance(part, dict):
+            raise ContractError(f"$ref {ref!r} in {base} points at nothing; name a definition that exists")
+        return target, path, part
+
+    def validator(self, document: Document) -> Draft202012Validator:
+        """What a strict producer is held to: follows references between files and checks formats."""
+        return Draft202012Validator(document.data, registry=self._registry, format_checker=FORMATS)
+
+    @cached_property
+    def _registry(self) -> Registry[Any]:
+        return Registry().with_resources(
+            (name, Resource.from_contents(d.data, default_specification=DRAFT202012))
+            for name, d in self.schemas.items()
+        )
+
+
+def load(path: Path) -> Folder:
+    """The contracts folder at `path`.
+
+    Raises ContractError with every mistake that keeps it from being read, each with file and line.
+    """
+    folder, findings = examine(path)
+    if folder is None:
+        said = "\n".join(f"  {path / f.file}:{f.line}: {f.message}; {f.mend}" for f in findings)
+        raise ContractError(f"The contracts at {path} cannot be read:\n{said}")
+    return folder
+
+
+def examine(path: Path) -> tuple[Folder | None, list[Finding]]:
+    """The folder, or None and what keeps it from being read.
+
+    Raises ContractError when there is no contracts folder at `path`.
+    """
+    if not (path / "topics").is_dir() or not (path / "events").is_dir():
+        raise ContractError(f"{path}: no contracts here; give the folder that holds topics/ and events/")
+    reader = _Reader(path)
+    topics = [reader.topic(f, TopicFile) for f in sorted((path / "topics").glob("*.yaml"))]
+    events = [reader.event(f, f.name) for f in sorted((path / "events").iterdir()) if f.is_dir()]
+    common = reader.read(path / COMMON)
+    streams = [reader.stream(f) for f in sorted((path / "share").glob("*/*/*")) if f.is_dir()]
+    by_service: dict[str, Topic] = {}
+    for topic in filter(None, topics):
+        other = by_service.setdefault(topic.spec.service, topic)
+        if other is not topic:
+            reader.findings.append(
+                topic.document.finding(
+                    ["service"],
+                    f"service {topic.spec.service} has a topic in {other.document.name} already",
+                    "a service writes one topic: move the events there",
+                )
+            )
+    if reader.findings or common is None:
+        return None, reader.findings
+    folder = Folder(
+        path,
+        by_service,
+        {e.name: e for e in events},
+        tuple(s for s in streams if s),
+        {str(d.data["$id"]): d for d in reader.schemas},
+    )
+    return folder, []
+
+
+class _Reader:
+    """Reads files and collects what is wrong with them."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.findings: list[Finding] = []
+        self.schemas: list[Document] = []
+
+    def read(self, file: Path) -> Document | None:
+        document = read(self.path, file.relative_to(self.path).as_posix(), self.findings)
+        if document is None or not file.name.endswith(".schema.json"):
+            return document
+        if not isinstance(document.data, dict) or not isinstance(document.data.get("$id"), str):
+            self.findings.append(document.finding([], "a schema without $id", "give it the $id its place asks for"))
+            return None
+        self.schemas.append(document)
+        return document
+
+    def topic(self, file: Path, model: type[TopicFile]) -> Topic | None:
+        document = self.read(file)
+        spec = document and validate(document, model, document.data, (), self.findings)
+        return Topic(document, spec) if document and spec else None
+
+    def event(self, folder: Path, name: str) -> Event:
+        schemas = {
+            (int(m[1]), m[2]): document
+            for file in sorted(folder.glob("*.schema.json"))
+            if (m := _SCHEMA.fullmatch(file.name)) and (document := self.read(file))
+        }
+        examples = [*self._examples(folder, "accept"), *self._examples(folder, "reject")]
+        versions = {
+            major: Version(
+                name,
+                major,
+                document,
+                {purpose: d for (m, purpose), d in schemas.items() if m == major and purpose},
+                tuple(e for e in examples if e.major == major),
+            )
+            for (major, purpose), document in schemas.items()
+            if not purpose
+        }
+        return Event(name, folder.relative_to(self.path).as_posix(), versions)
+
+    def _examples(self, folder: Path, kind: Kind) -> Iterator[Example]:
+        for file in sorted((folder / "examples" / kind).glob("*.json")):
+            document, match = self.read(file), _EXAMPLE.fullmatch(file.name)
+            if document and match:
+                yield Example(document, kind, int(match[1] or 1), match[2], match[3])
+
+    def stream(self, folder: Path) -> Stream | None:
+        topics = [self.topic(f, StreamFile) for f in sorted(folder.glob("topic*.yaml"))]
+        country, integrator, purpose = folder.relative_to(self.path / "share").parts
+        event = self.event(folder, f"share.{integrator}.{purpose}")
+        return Stream(
+            country,
+            integrator,
+            purpose,
+            event.folder,
+            tuple(sorted((t for t in topics if t), key=lambda t: int(t.name.rpartition(".v")[2]))),
+            event,
+        )
