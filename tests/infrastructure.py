@@ -49,6 +49,21 @@ class Infrastructure:
         return Cluster(self.bootstrap, self.kafka_username, Secret(self.kafka_password), Protocol.sasl_plaintext)
 
 
+def told(cluster: Cluster, folder: Path) -> dict[str, str]:
+    """The environment that gives a process this cluster and its login; the password goes into a file in ``folder``."""
+    environment = {"KINTSUGI_BOOTSTRAP": cluster.bootstrap}
+    if cluster.username is None or cluster.password is None:
+        return environment
+    file = folder / f"{cluster.username}.password"
+    file.touch(mode=0o600)
+    file.write_text(cluster.password.reveal(), encoding="utf-8")
+    return environment | {
+        "KINTSUGI_KAFKA_USERNAME": cluster.username,
+        "KINTSUGI_KAFKA_PASSWORD_FILE": str(file),
+        "KINTSUGI_KAFKA_PROTOCOL": cluster.protocol.value,
+    }
+
+
 def source() -> str:
     """Which servers this session uses: ``environment``, ``containers`` or ``embedded``."""
     if os.environ.get("KINTSUGI_TEST_BOOTSTRAP") and os.environ.get("KINTSUGI_TEST_DATABASE_URL"):
@@ -94,7 +109,7 @@ async def unique_topics(infrastructure: Infrastructure) -> AsyncIterator[Callabl
     Returns short name → topic, such as ``{"intake": "t3f9a1c.intake.v1"}``. They are deleted after the test.
     """
     made: list[str] = []
-    admin = AIOKafkaAdminClient(bootstrap_servers=infrastructure.bootstrap)
+    admin = AIOKafkaAdminClient(**infrastructure.cluster.client())
     await admin.start()
 
     async def make(*names: str, partitions: int = 12) -> dict[str, str]:

@@ -29,7 +29,7 @@ async def aftermath(
 ) -> AsyncIterator[Aftermath]:
     """What stands in the service's database once everything was consumed, and the office as it still runs."""
     folder: Path = tmp_path_factory.mktemp("badrecords")
-    async with running(infrastructure, folder) as office, producing(infrastructure.bootstrap, office.country) as to:
+    async with running(infrastructure, folder) as office, producing(infrastructure.cluster, office.country) as to:
         stories = {name: make(Case(office.country)) for name, make in STORIES.items()}
         good = {f"good {number}": good_story(Case(office.country)) for number in range(GOOD_CASES)}
         repairs = {name: make(Case(office.country)) for name, make in REPAIRS.items()}
@@ -83,7 +83,7 @@ async def _look(found: Aftermath) -> None:
 
 async def _count(found: Aftermath) -> dict[str, int]:
     """Records on each topic that the service reads, as the broker says."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=found.office.bootstrap)
+    consumer = AIOKafkaConsumer(**found.office.cluster.client())
     await consumer.start()
     try:
         counts: dict[str, int] = {}

@@ -20,6 +20,7 @@ import httpx
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from kintsugi import keyring_admin, tables
 from kintsugi.auth import generate_keypair, issue
+from kintsugi.kafka import Cluster
 from kintsugi.partitioning import PARTITIONS
 from kintsugi.secrets import make_key_file
 from kintsugi_office.embedded.servers import free_port
@@ -27,7 +28,7 @@ from kintsugi_referral.app import application
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from tests.infrastructure import Infrastructure
+from tests.infrastructure import Infrastructure, told
 
 PROJECT = Path(__file__).parents[2]
 SERVICES = ("intake", "assessment", "referral")
@@ -40,7 +41,7 @@ class Office:
     """A running referral service, and how to look into it."""
 
     country: str
-    bootstrap: str
+    cluster: Cluster
     database: asyncpg.Connection
     http: httpx.AsyncClient
     process: asyncio.subprocess.Process
@@ -69,7 +70,7 @@ class Office:
 async def running(servers: Infrastructure, folder: Path) -> AsyncIterator[Office]:
     """Starts referral in a fictional country that no other test uses, and takes all of it away again."""
     async with contextlib.AsyncExitStack() as stack:
-        country = await stack.enter_async_context(_topics(servers.bootstrap))
+        country = await stack.enter_async_context(_topics(servers.cluster))
         _pack(country, folder / "countries")
         urls = await stack.enter_async_context(_databases(servers.admin_url, country))
         await _migrate(urls["referral"])
@@ -81,7 +82,7 @@ async def running(servers: Infrastructure, folder: Path) -> AsyncIterator[Office
             "KINTSUGI_COUNTRY": country,
             "KINTSUGI_COUNTRIES": str(folder / "countries"),
             "KINTSUGI_CONTRACTS": str(PROJECT / "contracts"),
-            "KINTSUGI_BOOTSTRAP": servers.bootstrap,
+            **told(servers.cluster, folder / "keys"),
             "KINTSUGI_DATABASE_URL": urls["referral"],
             "KINTSUGI_KEYRING_URL": urls["keyring"],
             "KINTSUGI_KEK_CONTACT": str(folder / "keys" / "contact.key"),
@@ -101,7 +102,7 @@ async def running(servers: Infrastructure, folder: Path) -> AsyncIterator[Office
         stack.push_async_callback(database.close)
         http = await stack.enter_async_context(httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=15))
         log = folder / "referral.log"
-        office = Office(country, servers.bootstrap, database, http, process, log, pair.private.read_bytes())
+        office = Office(country, servers.cluster, database, http, process, log, pair.private.read_bytes())
         await _ready(office, folder / "referral.out")
         yield office
 
@@ -128,9 +129,9 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _topics(bootstrap: str) -> AsyncIterator[str]:
+async def _topics(cluster: Cluster) -> AsyncIterator[str]:
     """The topics of the first fictional country code that is free; yields the code."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    admin = AIOKafkaAdminClient(**cluster.client())
     await admin.start()
     config = {
         "retention.ms": "-1",

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.structs import RecordMetadata
+from kintsugi.kafka import Cluster
 
 from tests.badrecords.records import Draft
 
@@ -45,10 +46,10 @@ class Producing:
 
 
 @contextlib.asynccontextmanager
-async def producing(bootstrap: str, country: str) -> AsyncIterator[Producing]:
+async def producing(cluster: Cluster, country: str) -> AsyncIterator[Producing]:
     """Producers that refuse nothing by themselves."""
     largest = 64 * 1024 * 1024
-    plain = AIOKafkaProducer(bootstrap_servers=bootstrap, max_request_size=largest, linger_ms=5)
-    compressing = AIOKafkaProducer(bootstrap_servers=bootstrap, max_request_size=largest, compression_type="gzip")
+    plain = AIOKafkaProducer(**cluster.client(), max_request_size=largest, linger_ms=5)
+    compressing = AIOKafkaProducer(**cluster.client(), max_request_size=largest, compression_type="gzip")
     async with plain, compressing:
         yield Producing(country, plain, compressing)

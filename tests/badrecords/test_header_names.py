@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
+from kintsugi.kafka import Cluster
 
 from tests.badrecords.office import running
 from tests.badrecords.producing import producing
@@ -28,9 +29,9 @@ class _RawName(str):
 async def test_a_partition_the_client_cannot_read_on_is_named_by_readiness(
     infrastructure: Infrastructure, tmp_path: Path
 ) -> None:
-    async with running(infrastructure, tmp_path) as office, producing(office.bootstrap, office.country) as to:
+    async with running(infrastructure, tmp_path) as office, producing(office.cluster, office.country) as to:
         odd = good_story(Case(office.country))
-        await _put_unreadable_name(office.bootstrap, office.country, odd.odd[0])
+        await _put_unreadable_name(office.cluster, office.country, odd.odd[0])
         elsewhere = _story_on((odd.case.partition + 1) % 12, office.country)
         await to.put([*elsewhere.before, *elsewhere.odd, *elsewhere.after])
 
@@ -54,9 +55,9 @@ def _story_on(partition: int, country: str) -> Story:
     return story
 
 
-async def _put_unreadable_name(bootstrap: str, country: str, draft: Draft) -> None:
+async def _put_unreadable_name(cluster: Cluster, country: str, draft: Draft) -> None:
     """Only the client's builder in Python lets such a name through; the compiled one refuses it."""
-    async with AIOKafkaProducer(bootstrap_servers=bootstrap) as producer:
+    async with AIOKafkaProducer(**cluster.client()) as producer:
         batch = producer.create_batch()
         batch._builder = _DefaultRecordBatchBuilderPy(2, 0, 0, -1, -1, 0, 65_536)
         headers = [*draft.headers, (_RawName("zz"), b"")]

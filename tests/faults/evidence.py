@@ -16,6 +16,7 @@ from typing import Any
 
 import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from kintsugi.kafka import Cluster
 
 Place = tuple[str, int, int]
 Row = Mapping[str, Any]
@@ -196,7 +197,7 @@ class Evidence:
 
 async def collect(
     *,
-    bootstrap: str,
+    cluster: Cluster,
     country: str,
     databases: Mapping[str, str],
     subscriptions: Mapping[str, Sequence[str]],
@@ -211,7 +212,7 @@ async def collect(
     return Evidence(
         country=country,
         subscriptions={name: subscriptions[name] for name in databases},
-        records=await _records(bootstrap, [f"{country}.{service}.v1" for service in services]),
+        records=await _records(cluster, [f"{country}.{service}.v1" for service in services]),
         bases={name: await _base(url, name) for name, url in databases.items()},
         mails=_mails(mail),
         ledger=list(ledger),
@@ -221,9 +222,9 @@ async def collect(
     )
 
 
-async def _records(bootstrap: str, topics: Sequence[str]) -> dict[str, list[Logged]]:
+async def _records(cluster: Cluster, topics: Sequence[str]) -> dict[str, list[Logged]]:
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap, enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_wait_ms=100
+        **cluster.client(), enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_wait_ms=100
     )
     await consumer.start()
     found: dict[str, list[Logged]] = {topic: [] for topic in topics}

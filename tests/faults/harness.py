@@ -114,7 +114,7 @@ class Platform:
             make_key_file(self.layout.kek(purpose))
         made, _ = await asyncio.gather(
             databases.ensure(self.servers.postgres, self.country, purposes),
-            topics.ensure(self.servers.kafka.bootstrap, plans),
+            topics.ensure(self.servers.kafka.cluster, plans),
         )
         for service in services.installed(self.names):
             await databases.migrate(made.own[service.name], service)
@@ -233,7 +233,7 @@ class Platform:
 
     async def ends(self) -> dict[tuple[str, int], int]:
         """The end of every partition of the country's topics."""
-        consumer = AIOKafkaConsumer(bootstrap_servers=self.servers.kafka.bootstrap, enable_auto_commit=False)
+        consumer = AIOKafkaConsumer(**self.servers.kafka.cluster.client(), enable_auto_commit=False)
         await consumer.start()
         try:
             places = [TopicPartition(f"{self.country}.{name}.v1", n) for name in ALL for n in range(12)]
@@ -246,7 +246,7 @@ class Platform:
         """Everything the checker judges by."""
         alive = {"+".join(each.names): await each.alive() for each in self.processes if each.running}
         return await collect(
-            bootstrap=self.servers.kafka.bootstrap,
+            cluster=self.servers.kafka.cluster,
             country=self.country,
             databases={name: self.dsn(name) for name in self.names},
             subscriptions=subscriptions(),

@@ -95,7 +95,7 @@ async def again(platform: Platform, records: list[Logged], times: int = TIMES, s
     partitions: dict[int, list[Logged]] = defaultdict(list)
     for record in records:
         partitions[record.partition].append(record)
-    producer = AIOKafkaProducer(bootstrap_servers=platform.servers.kafka.bootstrap, acks="all")
+    producer = AIOKafkaProducer(**platform.servers.kafka.cluster.client(), acks="all")
     await producer.start()
     count = 0
     try:

@@ -98,7 +98,7 @@ async def choose(platform: Platform, processes: list[Process]) -> int:
 
 async def produce(platform: Platform, events: list[dict[str, Any]]) -> None:
     """Puts events on their topics, in the given order."""
-    producer = AIOKafkaProducer(bootstrap_servers=platform.servers.kafka.bootstrap, acks="all", linger_ms=5)
+    producer = AIOKafkaProducer(**platform.servers.kafka.cluster.client(), acks="all", linger_ms=5)
     await producer.start()
     try:
         for event in events:

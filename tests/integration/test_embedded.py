@@ -72,12 +72,12 @@ async def test_records_survive_a_restart_and_a_kill_of_the_broker(server_folder:
     await kafka.start()
     try:
         bootstrap = kafka.bootstrap
-        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+        admin = AIOKafkaAdminClient(**kafka.cluster.client())
         await admin.start()
         await admin.create_topics([NewTopic("notes", 1, 1)])
         await admin.close()
         for interrupt in (kafka.restart, kafka.kill):
-            producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", enable_idempotence=True)
+            producer = AIOKafkaProducer(**kafka.cluster.client(), acks="all", enable_idempotence=True)
             await producer.start()
             await producer.send_and_wait("notes", b"kept")
             await producer.stop()
@@ -85,7 +85,7 @@ async def test_records_survive_a_restart_and_a_kill_of_the_broker(server_folder:
             if not kafka.running:
                 await kafka.start()
             assert kafka.bootstrap == bootstrap
-        consumer = AIOKafkaConsumer("notes", bootstrap_servers=bootstrap, auto_offset_reset="earliest")
+        consumer = AIOKafkaConsumer("notes", **kafka.cluster.client(), auto_offset_reset="earliest")
         await consumer.start()
         read = [await consumer.getone(), await consumer.getone()]
         await consumer.stop()

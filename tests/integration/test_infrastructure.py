@@ -17,13 +17,13 @@ async def test_a_record_sent_to_a_fresh_topic_is_read_back(
     infrastructure: Infrastructure, unique_topics: Topics
 ) -> None:
     topics = await unique_topics("intake", partitions=3)
-    producer = AIOKafkaProducer(bootstrap_servers=infrastructure.bootstrap, acks="all", enable_idempotence=True)
+    producer = AIOKafkaProducer(**infrastructure.cluster.client(), acks="all", enable_idempotence=True)
     await producer.start()
     await producer.send_and_wait(topics["intake"], b"{}", key=b"case/1")
     await producer.stop()
     consumer = AIOKafkaConsumer(
         topics["intake"],
-        bootstrap_servers=infrastructure.bootstrap,
+        **infrastructure.cluster.client(),
         group_id=topics["intake"],
         auto_offset_reset="earliest",
     )

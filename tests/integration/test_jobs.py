@@ -99,7 +99,7 @@ async def test_databases_and_topics_are_made_and_a_second_run_changes_nothing(
         for name in ("keyring", *SERVICES):
             await admin.execute(f"DROP ROLE IF EXISTS kintsugi_{COUNTRY}_{name}")
         await admin.close()
-        topics = AIOKafkaAdminClient(bootstrap_servers=infrastructure.bootstrap)
+        topics = AIOKafkaAdminClient(**infrastructure.cluster.client())
         await topics.start()
         made = [name for name in await topics.list_topics() if name.startswith(f"{COUNTRY}.")]
         await topics.delete_topics(made)

@@ -52,7 +52,7 @@ async def starts(scene: Scene) -> None:
     running = Running(scene)
     try:
         await ready(running.core.engine, application.migrations, "notify", desk.fold_version, lambda: None)
-        await compare_with_own_topic(running.core, scene.infrastructure.bootstrap)
+        await compare_with_own_topic(running.core, scene.infrastructure.cluster)
     finally:
         await running.core.engine.dispose()
 

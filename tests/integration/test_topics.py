@@ -20,7 +20,7 @@ def plan() -> TopicPlan:
 
 
 async def _setting(infrastructure: Infrastructure, topic: str, name: str) -> str:
-    admin = AIOKafkaAdminClient(bootstrap_servers=infrastructure.bootstrap)
+    admin = AIOKafkaAdminClient(**infrastructure.cluster.client())
     await admin.start()
     answers = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
     await admin.close()
@@ -29,24 +29,24 @@ async def _setting(infrastructure: Infrastructure, topic: str, name: str) -> str
 
 
 async def test_a_second_run_makes_nothing(infrastructure: Infrastructure, plan: TopicPlan) -> None:
-    assert await topics.ensure(infrastructure.bootstrap, [plan]) == [plan.name]
-    assert await topics.ensure(infrastructure.bootstrap, [plan]) == []
+    assert await topics.ensure(infrastructure.cluster, [plan]) == [plan.name]
+    assert await topics.ensure(infrastructure.cluster, [plan]) == []
     assert await _setting(infrastructure, plan.name, "retention.ms") == "-1"
 
 
 async def test_a_changed_setting_reaches_the_broker(infrastructure: Infrastructure, plan: TopicPlan) -> None:
-    await topics.ensure(infrastructure.bootstrap, [plan])
-    await topics.ensure(infrastructure.bootstrap, [replace(plan, config={**plan.config, "max.message.bytes": "4096"})])
+    await topics.ensure(infrastructure.cluster, [plan])
+    await topics.ensure(infrastructure.cluster, [replace(plan, config={**plan.config, "max.message.bytes": "4096"})])
     assert await _setting(infrastructure, plan.name, "max.message.bytes") == "4096"
     assert await _setting(infrastructure, plan.name, "retention.ms") == "-1"
 
 
 async def test_another_number_of_partitions_is_refused(infrastructure: Infrastructure, plan: TopicPlan) -> None:
-    await topics.ensure(infrastructure.bootstrap, [plan])
+    await topics.ensure(infrastructure.cluster, [plan])
     other = replace(plan, name=f"{plan.name}-other")
     with pytest.raises(TopicRefused, match="has 3 partitions, its file says 12"):
-        await topics.ensure(infrastructure.bootstrap, [other, replace(plan, partitions=12)])
-    assert await topics.ensure(infrastructure.bootstrap, [other]) == [other.name], "nothing was made before the refusal"
+        await topics.ensure(infrastructure.cluster, [other, replace(plan, partitions=12)])
+    assert await topics.ensure(infrastructure.cluster, [other]) == [other.name], "nothing was made before the refusal"
 
 
 def test_the_project_plans_one_topic_per_service() -> None:

@@ -197,7 +197,7 @@ def _somebody(country: str) -> dict[str, Any]:
 async def _log(office: Office) -> list[Logged]:
     """Every event on the country's topics, from their beginning to their end."""
     plans = topics.planned(office.project / "contracts", office.country)
-    consumer = AIOKafkaConsumer(bootstrap_servers=office.bootstrap, enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(**office.cluster.client(), enable_auto_commit=False)
     await consumer.start()
     try:
         places = [TopicPartition(plan.name, number) for plan in plans for number in range(plan.partitions)]

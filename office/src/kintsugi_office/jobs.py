@@ -16,6 +16,7 @@ import asyncpg
 import typer
 from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError
 from kintsugi.auth import generate_keypair
+from kintsugi.kafka import Cluster
 from kintsugi.keyring_admin import KeyringSetupError
 from kintsugi.secrets import make_key_file
 
@@ -115,7 +116,9 @@ def make_topics(
 ) -> None:
     """Make the topics of the country as ``contracts/topics/`` describes them."""
     plans = topics.planned(project_folder() / "contracts", country)
-    made = asyncio.run(_answered("Kafka", bootstrap, lambda: topics.ensure(bootstrap, plans, replication=replication)))
+    made = asyncio.run(
+        _answered("Kafka", bootstrap, lambda: topics.ensure(Cluster(bootstrap), plans, replication=replication))
+    )
     say(f"Made {', '.join(made)}." if made else "Every topic is there.")
 
 

@@ -14,9 +14,10 @@ from typing import IO, Literal, Self
 import httpx
 import psutil
 from kintsugi.auth import generate_keypair
+from kintsugi.kafka import Cluster
 from kintsugi.secrets import make_key_file
 
-from kintsugi_office import databases, environment, loopback, progress, services, state, topics
+from kintsugi_office import access, databases, environment, loopback, progress, services, state, topics
 from kintsugi_office.child import Child
 from kintsugi_office.databases import Databases
 from kintsugi_office.embedded import EmbeddedKafka, EmbeddedPostgres, servers
@@ -69,6 +70,11 @@ class Office:
     def bootstrap(self) -> str:
         """The broker's address."""
         return self.kafka.bootstrap
+
+    @property
+    def cluster(self) -> Cluster:
+        """The broker, as the office's own tools log in: they read every topic and write none."""
+        return access.login(self.layout, self.bootstrap, self.country, access.OFFICE)
 
     def url(self, service: str) -> str:
         """The base of a service's HTTP API."""
@@ -137,7 +143,7 @@ class Office:
         self._make_keys({purpose for held in purposes.values() for purpose in held})
         self._say("Preparing databases, keys and topics")
         self.databases, _ = await asyncio.gather(
-            databases.ensure(self.postgres, self.country, purposes), topics.ensure(self.bootstrap, plans)
+            databases.ensure(self.postgres, self.country, purposes), topics.ensure(self.kafka.cluster, plans)
         )
         for service in self.services:
             await databases.migrate(self.databases.own[service.name], service)

@@ -9,6 +9,7 @@ import yaml
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import for_code
+from kintsugi.kafka import Cluster
 
 _ALREADY_EXISTS = 36
 
@@ -50,14 +51,14 @@ def planned(contracts: Path, country: str) -> list[TopicPlan]:
     return plans
 
 
-async def ensure(bootstrap: str, plans: Iterable[TopicPlan], *, replication: int = 1) -> list[str]:
+async def ensure(cluster: Cluster, plans: Iterable[TopicPlan], *, replication: int = 1) -> list[str]:
     """Make missing topics, bring settings of existing ones in line, and return the names of those made.
 
     Raises TopicRefused before changing anything when an existing topic has another number of partitions: keys would
     move between partitions and lose their order.
     """
     wanted = {plan.name: plan for plan in plans}
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    admin = AIOKafkaAdminClient(**cluster.client())
     await admin.start()
     try:
         there = sorted(wanted.keys() & set(await admin.list_topics()))

@@ -10,6 +10,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from kintsugi.envelope import encode
+from kintsugi.settings import load
 from kintsugi.shell import batches, consuming, unit, writing
 from kintsugi.store import statements as sql
 from kintsugi.subject import Verdict, judge
@@ -46,7 +47,7 @@ def publish_outside() -> None:
     """Events are sent while the transaction is open, instead of being kept for the relay."""
 
     async def at_once(self: Any, own: Any) -> None:
-        producer = AIOKafkaProducer(bootstrap_servers=os.environ["KINTSUGI_BOOTSTRAP"], acks="all")
+        producer = AIOKafkaProducer(**load(self._core.service.name).cluster().client(), acks="all")
         await producer.start()
         for each in own:
             headers = encode(each.envelope)

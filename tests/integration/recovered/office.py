@@ -51,7 +51,7 @@ class Scene:
         self.country = country
         self.url = url
         self.sent: dict[tuple[str, str], int] = {}
-        self._producer = AIOKafkaProducer(bootstrap_servers=infrastructure.bootstrap)
+        self._producer = AIOKafkaProducer(**infrastructure.cluster.client())
 
     @property
     def settings(self) -> Settings:
@@ -110,7 +110,7 @@ class Scene:
 
     async def log(self, service: str) -> list[tuple[str, int, str]]:
         """Everything on a topic: (subject, sequence, id), by partition and offset."""
-        consumer = AIOKafkaConsumer(bootstrap_servers=self.infrastructure.bootstrap, auto_offset_reset="earliest")
+        consumer = AIOKafkaConsumer(**self.infrastructure.cluster.client(), auto_offset_reset="earliest")
         await consumer.start()
         try:
             places = [TopicPartition(self.topic(service), number) for number in range(PARTITIONS)]
@@ -210,7 +210,7 @@ class Scene:
     async def opened(self) -> AsyncIterator["Scene"]:
         """Topics and tables for as long as the block runs."""
         self.copies: list[str] = []
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.infrastructure.bootstrap)
+        admin = AIOKafkaAdminClient(**self.infrastructure.cluster.client())
         await admin.start()
         topics = [self.topic(service) for service in ("intake", "assessment", "notify")]
         settings = {"retention.ms": "-1", "message.timestamp.type": "LogAppendTime"}
@@ -244,17 +244,17 @@ class Running:
             metrics=Metrics("notify"),
         )
         self.clock = BusinessClock(movable=False)
-        bootstrap = scene.infrastructure.bootstrap
+        cluster = scene.infrastructure.cluster
         self.consumption: Consumption[Any] = Consumption(
             self.core,
             self.clock,
             Batches(self.core, self.clock, 100),
-            bootstrap,
+            cluster,
             batch_size=100,
             session_timeout_ms=10_000,
         )
         dsn = scene.url.replace("+asyncpg", "")
-        self.relay = Relay(dsn, Brokers(bootstrap, self.core.group), self.core.tracing, self.core.metrics)
+        self.relay = Relay(dsn, Brokers(cluster, self.core.group), self.core.tracing, self.core.metrics)
         self.sends: Sends[Any] = Sends(self.core, self.clock, {})
         self.gaps: Gaps[Any] = Gaps(self.core, self.clock)
         self._relaying: asyncio.Task[None] | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,9 +37,13 @@ def decode_event(service: Service[Any], envelope: Envelope, value: bytes | None)
     """
     model = by_type(envelope.type)
     if model is None:
-        return Decoded(fault=Cause.unknown_major) if _another_major(service, envelope.type) else IGNORED
-    if not service.takes(model):
-        return IGNORED
+        taken = {*service.events, *(t for t in service.evolve.registry if t is not object)}
+        return Decoded(fault=Cause.unknown_major) if another_major(taken, envelope.type) else IGNORED
+    return decode_value(model, envelope, value) if service.takes(model) else IGNORED
+
+
+def decode_value(model: type[Event], envelope: Envelope, value: bytes | None) -> Decoded:
+    """Reads a record's value as ``model``, lifted to its newest version, or says what is wrong. Never raises."""
     if envelope.dataschema and envelope.dataschema != model.dataschema:
         return Decoded(fault=Cause.unknown_schema)
     if value is None:
@@ -54,9 +59,7 @@ def decode_event(service: Service[Any], envelope: Envelope, value: bytes | None)
         return Decoded(fault=Cause.unreadable_body)
 
 
-def _another_major(service: Service[Any], type_: str) -> bool:
+def another_major(taken: Iterable[type[Event]], type_: str) -> bool:
+    """Whether an unknown type is another major version of one of these."""
     stem, _, major = type_.rpartition(".v")
-    if not stem or not major.isdigit():
-        return False
-    taken = {*service.events, *(t for t in service.evolve.registry if t is not object)}
-    return any(t.type.rpartition(".v")[0] == stem for t in taken)
+    return bool(stem) and major.isdigit() and any(t.type.rpartition(".v")[0] == stem for t in taken)

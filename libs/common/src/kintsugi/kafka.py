@@ -20,6 +20,11 @@ class Protocol(StrEnum):
     sasl_plaintext = "SASL_PLAINTEXT"
     sasl_ssl = "SASL_SSL"
 
+    @property
+    def logs_in(self) -> bool:
+        """Whether a client says who it is."""
+        return self is not Protocol.plaintext
+
 
 @dataclass(frozen=True, slots=True)
 class Cluster:

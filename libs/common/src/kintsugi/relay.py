@@ -23,6 +23,7 @@ from aiokafka.structs import RecordMetadata
 
 from kintsugi.envelope import MAX_HEADER_BYTES, MAX_VALUE_BYTES
 from kintsugi.failpoints import reach
+from kintsugi.kafka import Cluster
 from kintsugi.store.rows import load_headers
 from kintsugi.store.running import RecoveryRuns, take
 from kintsugi.telemetry.metrics import Metrics
@@ -69,13 +70,13 @@ WHERE published_at >= $1 AND id > $2 ORDER BY id LIMIT $3
 class Brokers:
     """How a producer reaches Kafka. ``client_id`` names the service in the broker's logs."""
 
-    bootstrap: str
+    cluster: Cluster
     client_id: str
 
     def producer(self) -> AIOKafkaProducer:
         """Idempotent, acknowledged by all in-sync replicas. The relay alone makes one."""
         return AIOKafkaProducer(
-            bootstrap_servers=self.bootstrap,
+            **self.cluster.client(),
             client_id=self.client_id,
             acks="all",
             enable_idempotence=True,

@@ -72,7 +72,13 @@ class Settings(BaseSettings):
         return {purpose: path for purpose in Purpose if (path := getattr(self, f"kek_{purpose}")) is not None}
 
     def cluster(self) -> Cluster:
-        """Kafka, as this service's own user. Raises SettingsError where the password cannot be read."""
+        """Kafka, as this service's own user. Raises SettingsError where the password cannot be read or a part lacks."""
+        login = (self.kafka_username, self.kafka_password_file, self.kafka_protocol.logs_in or None)
+        if any(part is not None for part in login) and None in login:
+            raise SettingsError(
+                "KINTSUGI_KAFKA_USERNAME, KINTSUGI_KAFKA_PASSWORD_FILE and KINTSUGI_KAFKA_PROTOCOL (SASL_SSL; inside "
+                "one machine SASL_PLAINTEXT) belong together: set all three"
+            )
         try:
             password = read_password(self.kafka_password_file) if self.kafka_password_file else None
         except (OSError, ValueError) as error:

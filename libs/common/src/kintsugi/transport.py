@@ -23,8 +23,10 @@ from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 from faststream.kafka.message import FAKE_CONSUMER
 from faststream.kafka.subscriber.usecase import BatchSubscriber
+from faststream.security import BaseSecurity, SASLScram512
 
 from kintsugi.clock import BusinessClock
+from kintsugi.kafka import Cluster, Protocol
 from kintsugi.service import S
 from kintsugi.shell.batches import Batches
 from kintsugi.shell.core import Core
@@ -50,7 +52,7 @@ class Consumption(Generic[S]):
         core: Core[S],
         clock: BusinessClock,
         batches: Batches[S],
-        bootstrap: str,
+        cluster: Cluster,
         *,
         batch_size: int,
         session_timeout_ms: int,
@@ -74,7 +76,8 @@ class Consumption(Generic[S]):
         core.clock_moved.append(self._clock_moved.set)
         self.beat: Callable[[], None] = lambda: None
         self._broker = KafkaBroker(
-            bootstrap,
+            cluster.bootstrap.split(","),
+            security=_security(cluster),
             client_id=f"{core.group}",
             allow_auto_create_topics=False,
             apply_types=False,
@@ -431,6 +434,14 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         await self._consumption.assigned(list(assigned))
+
+
+def _security(cluster: Cluster) -> BaseSecurity | None:
+    """The cluster's login as FastStream takes it; None where there is none."""
+    if cluster.username is None or cluster.password is None:
+        return None
+    tls = cluster.tls() if cluster.protocol is Protocol.sasl_ssl else None
+    return SASLScram512(cluster.username, cluster.password.reveal(), ssl_context=tls, use_ssl=tls is not None)
 
 
 async def _raw(records: tuple[ConsumerRecord[bytes, bytes], ...]) -> KafkaMessage:

@@ -93,7 +93,7 @@ async def demonstrate(folder: Path, project: Path, view: View) -> Shown:
         checks = [] if error else [await at_the_end(office) for at_the_end in AT_THE_END]
         await collect.save(
             evidence,
-            bootstrap=office.bootstrap,
+            kafka=office.cluster.client(),
             topics={plan.name: plan.partitions for plan in topics.planned(project / "contracts", COUNTRY)},
             databases=dict(office.databases.own),
             facts=_facts(pack, script, happened),
@@ -117,7 +117,7 @@ async def _play(
     desks["provider"] = Desk(office, ledger, None)
     plans = topics.planned(office.project / "contracts", office.country)
     try:
-        async with Watch(office.bootstrap, plans, view.changed) as watch:
+        async with Watch(office.cluster, plans, view.changed) as watch:
             view.watch = watch
             days = Days(office, pack, script, desks, watch, view.day)
             stopped: Exception | None = None

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from kintsugi.kafka import Cluster
 
 from kintsugi_office.topics import TopicPlan
 
@@ -29,11 +30,11 @@ class Seen:
 class Watch:
     """Reads all topics from the beginning, with no consumer group. ``changed`` is called after reads."""
 
-    def __init__(self, bootstrap: str, topics: Sequence[TopicPlan], changed: Callable[[], None]) -> None:
+    def __init__(self, cluster: Cluster, topics: Sequence[TopicPlan], changed: Callable[[], None]) -> None:
         self.events: list[Seen] = []
         self.counts: Counter[str] = Counter()
         self._ids: set[str] = set()
-        self._bootstrap = bootstrap
+        self._cluster = cluster
         self._topics = topics
         self._changed = changed
         self._reading: asyncio.Task[None] | None = None
@@ -41,7 +42,7 @@ class Watch:
 
     async def __aenter__(self) -> "Watch":
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap, auto_offset_reset="earliest", enable_auto_commit=False
+            **self._cluster.client(), auto_offset_reset="earliest", enable_auto_commit=False
         )
         await self._consumer.start()
         self._consumer.assign([TopicPartition(plan.name, n) for plan in self._topics for n in range(plan.partitions)])

@@ -21,6 +21,7 @@ from typing import Self
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, for_code
+from kintsugi.kafka import Cluster
 
 from kintsugi_office.embedded import jars, places, servers
 
@@ -111,6 +112,11 @@ class EmbeddedKafka:
         return f"127.0.0.1:{self.port}"
 
     @property
+    def cluster(self) -> Cluster:
+        """The broker, as its administrator."""
+        return Cluster(self.bootstrap)
+
+    @property
     def pid(self) -> int:
         """The broker's process id. Raises RuntimeError when it is not started."""
         if self._process is None:
@@ -173,7 +179,7 @@ class EmbeddedKafka:
             while time.monotonic() < end and self.running:
                 try:
                     async with asyncio.timeout(10):
-                        await _ask_for_work(self.bootstrap, brokers)
+                        await _ask_for_work(self.cluster, brokers)
                 except (KafkaError, TimeoutError, OSError) as error:
                     problem = repr(error)
                     await asyncio.sleep(0.05)
@@ -347,8 +353,8 @@ def _seat(folder: Path, node: int, *, taken: Sequence[int] = ()) -> Seat:
     return Seat(node, kept[0], kept[1])
 
 
-async def _ask_for_work(bootstrap: str, brokers: int) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=5_000)
+async def _ask_for_work(cluster: Cluster, brokers: int) -> None:
+    admin = AIOKafkaAdminClient(**cluster.client(), request_timeout_ms=5_000)
     try:
         await admin.start()
         seen = len((await admin.describe_cluster())["brokers"])

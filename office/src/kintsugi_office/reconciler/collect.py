@@ -23,21 +23,27 @@ BOOKS = {
 
 
 async def save(
-    folder: Path, *, bootstrap: str, topics: Mapping[str, int], databases: Mapping[str, str], facts: Mapping[str, Any]
+    folder: Path,
+    *,
+    kafka: Mapping[str, Any],
+    topics: Mapping[str, int],
+    databases: Mapping[str, str],
+    facts: Mapping[str, Any],
 ) -> None:
     """Write ``topics.jsonl`` and ``books.json``. ``topics`` gives the number of partitions by name.
 
-    ``facts`` are what no service says: when the run ended, and the addresses of its people and agencies.
+    ``kafka`` is what a client of aiokafka takes to connect and log in. ``facts`` are what no service says: when the
+    run ended, and the addresses of its people and agencies.
     """
     ends, *books = await asyncio.gather(
-        _topics(folder / "topics.jsonl", bootstrap, topics), *(_books(url) for url in databases.values())
+        _topics(folder / "topics.jsonl", kafka, topics), *(_books(url) for url in databases.values())
     )
     content = {**facts, "ends": ends, "services": dict(zip(databases, books, strict=True))}
     (folder / "books.json").write_text(json.dumps(content, default=str), encoding="utf-8")
 
 
-async def _topics(file: Path, bootstrap: str, topics: Mapping[str, int]) -> dict[str, dict[str, int]]:
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
+async def _topics(file: Path, kafka: Mapping[str, Any], topics: Mapping[str, int]) -> dict[str, dict[str, int]]:
+    consumer = AIOKafkaConsumer(**kafka, enable_auto_commit=False)
     await consumer.start()
     try:
         parts = [TopicPartition(topic, number) for topic, count in topics.items() for number in range(count)]

@@ -10,6 +10,7 @@ from typing import Self
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from kintsugi.envelope import Envelope, Parsed, decode
+from kintsugi.kafka import Cluster
 from kintsugi.partitioning import partition_of
 from kintsugi.store.rows import Record
 
@@ -73,10 +74,10 @@ class Slice:
 class Log:
     """A consumer without a group: it leaves no trace on Kafka. ``async with Log(...) as log: await log.read(3)``."""
 
-    def __init__(self, bootstrap: str, topics: Sequence[str]) -> None:
+    def __init__(self, cluster: Cluster, topics: Sequence[str]) -> None:
         self._topics = list(topics)
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap,
+            **cluster.client(),
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             max_partition_fetch_bytes=_FETCH_BYTES,

@@ -211,7 +211,7 @@ class Recovery(Generic[S]):
         return [numbers[number] for number in sorted(numbers)]
 
     async def _slices(self, report: Report) -> AsyncGenerator[Slice, None]:
-        async with Log(self._settings.bootstrap, [self._own, *self._sources]) as log:
+        async with Log(self._settings.cluster(), [self._own, *self._sources]) as log:
             for partition in range(PARTITIONS):
                 read = await log.read(partition)
                 report.records += sum(len(entries) for entries in read.entries.values())

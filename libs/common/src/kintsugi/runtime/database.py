@@ -15,6 +15,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from kintsugi.envelope import decode
+from kintsugi.kafka import Cluster
 from kintsugi.partitioning import PARTITIONS
 from kintsugi.shell.core import Core, LostState
 from kintsugi.shell.faults import Fault, classify
@@ -105,12 +106,12 @@ async def _checked(engine: AsyncEngine, versions: Path, name: str, fold_version:
         return bytes.fromhex(str(await connection.scalar(_FACT, {"name": "request_secret"})))
 
 
-async def compare_with_own_topic(core: Core[Any], bootstrap: str) -> None:
+async def compare_with_own_topic(core: Core[Any], cluster: Cluster) -> None:
     """Raises LostState when the topic holds events of this service that its database does not know.
 
     Only what lies behind the offsets the relay has stored is read: as a rule nothing.
     """
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, auto_offset_reset="earliest")
+    consumer = AIOKafkaConsumer(**cluster.client(), enable_auto_commit=False, auto_offset_reset="earliest")
     await consumer.start()
     try:
         places = [TopicPartition(core.topic, number) for number in range(PARTITIONS)]

@@ -88,14 +88,15 @@ class ServiceProcess:
             metrics=self._metrics,
         )
         self._clock = BusinessClock(movable=settings.profile is Profile.demo)
+        self._cluster = settings.cluster()
         dsn = settings.database_url.get_secret_value().replace("+asyncpg", "")
-        self._relay = Relay(dsn, Brokers(settings.bootstrap, self._core.group), self._tracing, self._metrics)
+        self._relay = Relay(dsn, Brokers(self._cluster, self._core.group), self._tracing, self._metrics)
         self._bell = RelayBell(self._relay, self._engine)
         self._consumption: Consumption[Any] = Consumption(
             self._core,
             self._clock,
             Batches(self._core, self._clock, settings.batch_size),
-            settings.bootstrap,
+            self._cluster,
             batch_size=settings.batch_size,
             session_timeout_ms=settings.session_timeout_ms,
         )
@@ -241,7 +242,7 @@ class ServiceProcess:
         while True:
             self._beat("start")()
             try:
-                await compare_with_own_topic(self._core, self._settings.bootstrap)
+                await compare_with_own_topic(self._core, self._cluster)
                 return
             except (OSError, TimeoutError) as error:
                 log.warning("waiting_for_kafka", service=self.name, error=type(error).__name__)
