@@ -11,6 +11,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 from kintsugi import relay as relays
+from kintsugi.kafka import Cluster
 from kintsugi.relay import Brokers, Relay
 from kintsugi.store.running import RUNNING_LOCK
 from kintsugi.tables import upgrade
@@ -37,7 +38,7 @@ async def dsn(new_database: Callable[..., Awaitable[str]]) -> str:
 
 @asynccontextmanager
 async def relaying(dsn: str) -> AsyncIterator[Relay]:
-    relay = Relay(dsn, Brokers("127.0.0.1:1", "x"), Tracing("notify"), Metrics("notify"))
+    relay = Relay(dsn, Brokers(Cluster("127.0.0.1:1"), "x"), Tracing("notify"), Metrics("notify"))
     running = asyncio.create_task(relay.run())
     yield relay
     relay.stop()

@@ -8,6 +8,7 @@ from unittest.mock import AsyncMock
 
 import asyncpg
 import pytest
+from kintsugi.kafka import Cluster
 from kintsugi.relay import Brokers, Relay
 from kintsugi.shell.faults import Fault, classify
 
@@ -27,7 +28,7 @@ def test_a_broken_connection_is_away(error: Exception) -> None:
 @pytest.mark.parametrize("error", BROKEN, ids=lambda error: type(error).__name__)
 async def test_the_relay_outlives_a_broken_connection(error: Exception) -> None:
     nothing: Any = None
-    relay = Relay("postgresql://nobody@127.0.0.1/none", Brokers("127.0.0.1:1", "test"), nothing, nothing)
+    relay = Relay("postgresql://nobody@127.0.0.1/none", Brokers(Cluster("127.0.0.1:1"), "test"), nothing, nothing)
 
     session = AsyncMock()
     relay._session = session  # type: ignore[method-assign]

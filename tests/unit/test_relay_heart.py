@@ -3,12 +3,13 @@
 import asyncio
 from typing import Any
 
+from kintsugi.kafka import Cluster
 from kintsugi.relay import Brokers, Relay
 
 
 async def test_the_relays_heart_beats_while_the_database_is_away() -> None:
     nothing: Any = None
-    relay = Relay("postgresql://nobody@127.0.0.1:1/none", Brokers("127.0.0.1:1", "test"), nothing, nothing)
+    relay = Relay("postgresql://nobody@127.0.0.1:1/none", Brokers(Cluster("127.0.0.1:1"), "test"), nothing, nothing)
     beats = asyncio.Semaphore(0)
     relay.beat = beats.release
     running = asyncio.create_task(relay.run())
