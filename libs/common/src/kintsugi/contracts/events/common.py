@@ -43,6 +43,12 @@ Area = Annotated[str, StringConstraints(pattern="^[0-9A-Za-z_-]{1,32}$")]
 Agency = Annotated[str, StringConstraints(pattern="^[0-9A-Za-z._-]{1,64}$")]
 """An organisation's identifier in the country's directory."""
 
+Slug = Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9]{0,30}(-[a-z0-9]{1,30}){0,3}$")]
+"""An integrator, or one of its purposes: lower-case words joined by hyphens."""
+
+RecipientRef = Annotated[str, StringConstraints(pattern="^[a-z2-7]{26}$")]
+"""A case as one integrator knows it: keyed, not reversible, another one for each integrator."""
+
 TimeZone = Annotated[str, StringConstraints(pattern="^[A-Za-z_]{1,32}(/[0-9A-Za-z_+-]{1,32}){0,2}$")]
 """An IANA time zone."""
 
@@ -467,12 +473,30 @@ class WithheldReason(OpenEnum):
 
 
 class PurgeReason(OpenEnum):
-    """Why a provider is asked to delete what it received."""
+    """Why a recipient is asked to delete what it received."""
 
     consent_withdrawn = "consent_withdrawn"
     case_closed = "case_closed"
     subject_erased = "subject_erased"
     sent_in_error = "sent_in_error"
+    consent_expired = "consent_expired"
+    guardian_blocked = "guardian_blocked"
+    unknown = "unknown"
+
+
+class DisclosureWay(OpenEnum):
+    """How something left the office: a record on an integrator's stream, or facts behind an agency's link."""
+
+    stream = "stream"
+    link = "link"
+    unknown = "unknown"
+
+
+class Certainty(OpenEnum):
+    """Whether a disclosure is known to have happened. `possible`: an attempt may have arrived, and nobody can say."""
+
+    confirmed = "confirmed"
+    possible = "possible"
     unknown = "unknown"
 
 
