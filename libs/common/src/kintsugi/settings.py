@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -26,23 +26,42 @@ class SettingsError(Exception):
     """A setting is missing or wrong; the text names the variable and the mend."""
 
 
-class Settings(BaseSettings):
-    """The settings of one service process. Every name is an environment variable with the prefix ``KINTSUGI_``.
-
-    A variable ``KINTSUGI_<SERVICE>_<NAME>`` wins over ``KINTSUGI_<NAME>``, so that several services can share a
-    process.
-    """
+class KafkaSettings(BaseSettings):
+    """What every program that reads the topics is told: the country, the contracts, where Kafka is and as whom."""
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 
     country: Annotated[str, Field(pattern=r"^[a-z]{2}$")]
-    countries: Path
     contracts: Path
     bootstrap: str
     kafka_username: str | None = None
     kafka_password_file: Path | None = None
     kafka_protocol: Protocol = Protocol.plaintext
     kafka_ca_file: Path | None = None
+
+    def cluster(self) -> Cluster:
+        """Kafka, as this program's own user. Raises SettingsError where the password cannot be read or a part lacks."""
+        login = (self.kafka_username, self.kafka_password_file, self.kafka_protocol.logs_in or None)
+        if any(part is not None for part in login) and None in login:
+            raise SettingsError(
+                "KINTSUGI_KAFKA_USERNAME, KINTSUGI_KAFKA_PASSWORD_FILE and KINTSUGI_KAFKA_PROTOCOL (SASL_SSL; inside "
+                "one machine SASL_PLAINTEXT) belong together: set all three"
+            )
+        try:
+            password = read_password(self.kafka_password_file) if self.kafka_password_file else None
+        except (OSError, ValueError) as error:
+            raise SettingsError(f"KINTSUGI_KAFKA_PASSWORD_FILE: {error}") from None
+        return Cluster(self.bootstrap, self.kafka_username, password, self.kafka_protocol, self.kafka_ca_file)
+
+
+class Settings(KafkaSettings):
+    """The settings of one service process. Every name is an environment variable with the prefix ``KINTSUGI_``.
+
+    A variable ``KINTSUGI_<SERVICE>_<NAME>`` wins over ``KINTSUGI_<NAME>``, so that several services can share a
+    process.
+    """
+
+    countries: Path
     database_url: SecretStr
     keyring_url: SecretStr
     kek_identity: Path | None = None
@@ -71,35 +90,31 @@ class Settings(BaseSettings):
         """The key-encryption key files of the purposes this service may open or seal."""
         return {purpose: path for purpose in Purpose if (path := getattr(self, f"kek_{purpose}")) is not None}
 
-    def cluster(self) -> Cluster:
-        """Kafka, as this service's own user. Raises SettingsError where the password cannot be read or a part lacks."""
-        login = (self.kafka_username, self.kafka_password_file, self.kafka_protocol.logs_in or None)
-        if any(part is not None for part in login) and None in login:
-            raise SettingsError(
-                "KINTSUGI_KAFKA_USERNAME, KINTSUGI_KAFKA_PASSWORD_FILE and KINTSUGI_KAFKA_PROTOCOL (SASL_SSL; inside "
-                "one machine SASL_PLAINTEXT) belong together: set all three"
-            )
-        try:
-            password = read_password(self.kafka_password_file) if self.kafka_password_file else None
-        except (OSError, ValueError) as error:
-            raise SettingsError(f"KINTSUGI_KAFKA_PASSWORD_FILE: {error}") from None
-        return Cluster(self.bootstrap, self.kafka_username, password, self.kafka_protocol, self.kafka_ca_file)
+
+_S = TypeVar("_S", bound=KafkaSettings)
 
 
 def load(service: str) -> Settings:
     """The settings of one service from the environment. Raises SettingsError naming every variable to mend."""
+    return read(Settings, f"service '{service}'", own=f"KINTSUGI_{service.upper()}_")
+
+
+def read(model: type[_S], who: str, *, own: str = "KINTSUGI_") -> _S:
+    """These settings from the environment, a variable that begins with ``own`` first.
+
+    Raises SettingsError naming ``who`` and every variable to mend.
+    """
     values: dict[str, str] = {}
-    own = f"KINTSUGI_{service.upper()}_"
-    for name in Settings.model_fields:
+    for name in model.model_fields:
         for variable in (f"{own}{name.upper()}", f"KINTSUGI_{name.upper()}"):
             if variable in os.environ:
                 values[name] = os.environ[variable]
                 break
     try:
-        return Settings(**values)  # type: ignore[arg-type]
+        return model(**values)  # type: ignore[arg-type]
     except ValidationError as error:
         lines = [
             f"  KINTSUGI_{str(each['loc'][0]).upper()}: {each['msg']}"
             for each in error.errors(include_input=False, include_url=False)
         ]
-        raise SettingsError(f"service '{service}' cannot start; set in its environment:\n" + "\n".join(lines)) from None
+        raise SettingsError(f"{who} cannot start; set in its environment:\n" + "\n".join(lines)) from None
