@@ -14,12 +14,12 @@ from kintsugi_intake.state import Consent, IntakeFile
 def granted(command: GrantConsent, ctx: Context) -> ConsentRecorded:
     """The consent that was given. Raises Rejected where purpose, agency or time cannot be."""
     _agency_fits(command.purpose, command.agency, agency_needed=True)
-    if command.agency is not None and command.agency not in {agency.id for agency in ctx.pack.directory.agencies}:
+    if command.agency is not None and command.agency not in ctx.pack.recipients:
         raise Rejected(
             "agency_unknown",
-            "The directory has no agency with that identifier.",
+            "The country knows no agency with that identifier.",
             status=422,
-            next_step="Use an organisation's id from the country's directory.",
+            next_step="Use an organisation's id from the country's directory, or the agency of one of its integrators.",
         )
     until = command.valid_until.astimezone(UTC) if command.valid_until else None
     if until is not None and until <= ctx.now:

@@ -14,12 +14,13 @@ from jsonschema.exceptions import SchemaError
 from kintsugi.pack import country as country_rules
 from kintsugi.pack import instrument as instrument_rules
 from kintsugi.pack import messages as message_rules
-from kintsugi.pack.calendars import due
+from kintsugi.pack.calendars import Deadline, due
 from kintsugi.pack.country import STAND_IN, Country, DeadlineName, Office, Role
 from kintsugi.pack.directory import Directory
 from kintsugi.pack.findings import Finding, PackError
 from kintsugi.pack.hsds import read_directory
 from kintsugi.pack.instrument import Instrument
+from kintsugi.pack.integrators import Integrator, Known, read_integrators
 from kintsugi.pack.messages import Catalogue, Text
 from kintsugi.pack.samples import read_script
 from kintsugi.pack.source import failures, read, validate
@@ -37,6 +38,8 @@ class Pack:
     extensions_schema: dict[str, Any]
     """JSON Schema of what this country may put under `extensions.<code>`."""
     _catalogue: Catalogue = field(repr=False)
+    integrators: tuple[Integrator, ...] = ()
+    """Who receives streams of its own, by name."""
 
     @property
     def code(self) -> str:
@@ -61,6 +64,10 @@ class Pack:
         deadline = self.country.deadlines.get(name)
         if deadline is None:
             raise LookupError(f"country {self.code} has no deadline {name!r}")
+        return self.end_of(deadline, start)
+
+    def end_of(self, deadline: Deadline, start: datetime) -> datetime:
+        """The moment (UTC) at which a deadline of this pack ends. Raises ValueError for a start without a time zone."""
         calendar = self.country.calendars[deadline.calendar] if deadline.calendar else None
         return due(deadline, start, self.zone, calendar)
 
@@ -79,6 +86,11 @@ class Pack:
             wanted = f"{instrument_id} {version}" if version else instrument_id
             raise LookupError(f"country {self.code} has no instrument {wanted}")
         return max(found, key=lambda i: tuple(int(part) for part in i.version.split(".")))
+
+    @property
+    def recipients(self) -> frozenset[str]:
+        """Whom a consent to share may name: the agencies of the directory and of the integrators."""
+        return frozenset(agency.id for agency in self.directory.agencies) | {each.agency for each in self.integrators}
 
     @property
     def baseline_instrument(self) -> Instrument:
@@ -130,13 +142,16 @@ def _examine(folder: Path, *, samples: bool = False) -> tuple[Pack | None, list[
         _baseline(country, instruments, findings)
     catalogue = _catalogue(folder, written, zone, findings)
     directory = read_directory(folder, areas, findings)
+    needs = frozenset(need.need for each in instruments for domain in each.domains for need in domain.needs)
+    calendars = country.calendars if "calendars" in sound else None
+    integrators = read_integrators(folder, Known(calendars, directory, needs if instruments else None), findings)
     schema = _extensions(folder, findings)
     if samples and (folder / "samples").is_dir():
         baseline = next((i for i in reversed(instruments) if i.id == country.baseline_instrument), None)
-        read_script(folder, directory, baseline, findings)
+        read_script(folder, directory, baseline, findings, partners=frozenset(each.agency for each in integrators))
     if findings or directory is None or schema is None:
         return None, findings
-    return Pack(country, zone, directory, instruments, schema, catalogue), findings
+    return Pack(country, zone, directory, instruments, schema, catalogue, integrators), findings
 
 
 def _country(folder: Path, findings: list[Finding]) -> tuple[Country, frozenset[str]]:

@@ -83,6 +83,10 @@ class ScriptedPerson(Frozen):
     """Choices by need, where they differ from the story's."""
     refuses_agencies: tuple[str, ...] = ()
     """Agencies that must not receive anything, by directory id."""
+    partners: FrozenMap[str, Literal["granted", "refused", "withdrawn", "granted_again"]] = Field(
+        default_factory=dict, validate_default=True
+    )
+    """Consents to integrators, by agency. ``withdrawn``: given and taken back later; ``granted_again``: and then renewed."""
 
 
 class Script(Frozen):
@@ -116,15 +120,27 @@ def load_script(folder: Path | str, directory: Directory, instrument: Instrument
 
 
 def read_script(
-    folder: Path, directory: Directory | None, instrument: Instrument | None, findings: list[Finding]
+    folder: Path,
+    directory: Directory | None,
+    instrument: Instrument | None,
+    findings: list[Finding],
+    *,
+    partners: frozenset[str] | None = None,
 ) -> Script | None:
-    """The script, or None; mistakes are appended to `findings`. What it refers to is checked where that is readable."""
+    """The script, or None; mistakes are appended to `findings`. What it refers to is checked where that is readable.
+
+    `partners` are the agencies of the pack's integrators.
+    """
     document = read(folder, SCRIPT, findings)
     if document is None:
         return None
     script = validate(document, Script, document.data, (), findings)
     if script is not None:
         findings.extend(_contradictions(document, script, directory, instrument))
+        for row, person in script.people.items() if partners is not None else ():
+            for agency in sorted(person.partners.keys() - partners):
+                message = f"no integrator has the agency {agency}"
+                findings.append(document.finding(("people", row, "partners"), message, nearest(agency, partners)))
     return script
 
 
