@@ -30,7 +30,7 @@ MISTAKES = [
         "agency:",
     ),
     ("agency: labour-ministry", "agency: labour ministry", "agency", "correct", "agency:"),
-    ("contact: data-protection@labour.example\n", "", "contact is missing", "add 'contact'", "name:"),
+    ("contact: data-protection@labour.example\n", "", "contact is missing", "add 'contact'", "#"),
     ("  y: 9mbOp", "  y: 8mbOp", "no point of P-256", "partner itself", "public_key:"),
     ("  crv: P-256", "  crv: P-521", "'P-521' is not known", "P-256", "crv:"),
     (

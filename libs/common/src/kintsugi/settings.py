@@ -81,6 +81,7 @@ class Settings(KafkaSettings):
     mail_from: str = "no-reply@office.example"
     public_url: str | None = None
     link_key: Path | None = None
+    share_key: Path | None = None
     replication_factor: int = 1
     min_insync_replicas: int = 1
     batch_size: Annotated[int, Field(ge=1, le=500)] = 200

@@ -86,7 +86,7 @@ class ScriptedPerson(Frozen):
     partners: FrozenMap[str, Literal["granted", "refused", "withdrawn", "granted_again"]] = Field(
         default_factory=dict, validate_default=True
     )
-    """Consents to integrators, by agency. ``withdrawn``: given and taken back later; ``granted_again``: and then renewed."""
+    """Consents to integrators, by agency. ``withdrawn``: given and taken back; ``granted_again``: and then renewed."""
 
 
 class Script(Frozen):
