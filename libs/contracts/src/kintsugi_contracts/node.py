@@ -9,8 +9,11 @@ from __future__ import annotations
 import argparse
 import fcntl
 import hashlib
+import json
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -43,14 +46,16 @@ def install(folder: Path) -> Path:
     """Installs what the folder's lock names, unless it is there already, and returns its ``node_modules``.
 
     Several processes may call it at once: one installs and the others wait. The cache of npm is asked before the
-    registry. Raises NodeUnavailable with npm's words when a package cannot be had or its hash is wrong.
+    registry. Raises NodeUnavailable when the lock lacks a hash, and with npm's words when a package cannot be had.
     """
     lock, ready = folder / "package-lock.json", folder / READY
     try:
         with lock.open("rb") as held:
             fcntl.flock(held, fcntl.LOCK_EX)
-            digest = hashlib.sha256(held.read()).hexdigest()
+            said = held.read()
+            digest = hashlib.sha256(said).hexdigest()
             if not ready.exists() or ready.read_text(encoding="ascii") != digest:
+                _require_hashes(lock, said)
                 _npm(folder, "ci", "--prefer-offline")
             ready.write_text(digest, encoding="ascii")
     except FileNotFoundError as error:
@@ -60,8 +65,21 @@ def install(folder: Path) -> Path:
 
 def lock(folder: Path) -> None:
     """Resolves the folder's ``package.json`` anew and rewrites its lock: names, versions and hashes, no addresses."""
-    (folder / "package-lock.json").unlink(missing_ok=True)
-    _npm(folder, "install", "--package-lock-only", "--omit-lockfile-registry-resolved")
+    with tempfile.TemporaryDirectory() as empty:
+        # Beside installed packages npm would copy what it knows of them, which is without hashes.
+        aside = Path(empty)
+        shutil.copy(folder / "package.json", aside)
+        _npm(aside, "install", "--package-lock-only", "--omit-lockfile-registry-resolved")
+        made = aside / "package-lock.json"
+        _require_hashes(made, made.read_bytes())
+        shutil.copy(made, folder)
+
+
+def _require_hashes(lock: Path, said: bytes) -> None:
+    packages = json.loads(said)["packages"]
+    bare = sorted(name for name, package in packages.items() if name and "integrity" not in package)
+    if bare:
+        raise NodeUnavailable(f"{lock} has no hash for {', '.join(bare[:3])}; make it anew from an empty folder")
 
 
 def _npm(folder: Path, *arguments: str) -> None:
@@ -69,7 +87,7 @@ def _npm(folder: Path, *arguments: str) -> None:
     done = run(folder, command, *arguments, *_SAFE)
     if done.returncode:
         said = (done.stderr or done.stdout).strip()
-        raise NodeUnavailable(f"npm {arguments[0]} in {folder} failed; is the registry reachable?\n{said}")
+        raise NodeUnavailable(f"npm {arguments[0]} in {folder} failed; npm says:\n{said}")
 
 
 def _home() -> Path:

@@ -62,6 +62,10 @@ class _Channel:
         """The name of a message in this channel and among the components."""
         return version.type.removeprefix("kintsugi.")
 
+    def written_by(self, party: Party) -> bool:
+        """Whether a party is the one that writes here."""
+        return party.country is None and party.name == self.topic.spec.producer
+
     def reads(self, party: Party) -> dict[str, Reading]:
         """What a party reads here, by event."""
         if party.country not in (None, self.country):
@@ -106,7 +110,7 @@ def of_party(folder: Folder, party: Party) -> Node:
 
 def _document(folder: Folder, who: Iterable[Party], *, title: str, description: str, root: str) -> Node:
     who = list(who)
-    channels = [c for c in _channels(folder) if any(c.topic.spec.producer == p.name or c.reads(p) for p in who)]
+    channels = [c for c in _channels(folder) if any(c.written_by(p) or c.reads(p) for p in who)]
     operations = {key: node for c in channels for p in who for key, node in _operations(c, p)}
     used = {ref["$ref"].rpartition("/")[2] for node in operations.values() for ref in node["messages"]}
     messages = {
@@ -140,7 +144,7 @@ def _document(folder: Folder, who: Iterable[Party], *, title: str, description: 
             "securitySchemes": {
                 _SECURITY: {
                     "type": _SECURITY,
-                    "description": "A user and password per service and per partner; the country office hands them out.",
+                    "description": "A user and password for each service and partner, from the country office.",
                 }
             },
         },
@@ -148,10 +152,10 @@ def _document(folder: Folder, who: Iterable[Party], *, title: str, description: 
 
 
 _RULES = """\
-- Ignore fields and headers you do not know, and read a code you do not know as `unknown`: both are how a contract grows.
+- Ignore fields and headers you do not know, and read a code you do not know as `unknown`: so a contract grows.
 - Records may come twice: `ce_source` and `ce_id` name one event.
 - A value is JSON Schema 2020-12; the keywords in use mean the same in the schema object of AsyncAPI.
-- `x-sensitivity` stands on every property. `personal` and `special` appear only in the plaintext of a sealed purpose."""
+- Every property has an `x-sensitivity`; `personal` and `special` stand only in the plaintext of a sealed purpose."""
 
 
 def _channels(folder: Folder) -> Iterator[_Channel]:
@@ -168,7 +172,7 @@ def _server() -> Node:
     return {
         "host": "{bootstrap}",
         "protocol": "kafka-secure",
-        "description": "The broker of a country office. Rights are literal: one writer per topic and its readers.",
+        "description": "The broker of a country office. It lets one service write a topic, and those it names read it.",
         "variables": {
             "bootstrap": {"description": "Host and port, from the country office.", "default": "kafka.example:9093"}
         },
@@ -202,7 +206,7 @@ def _channel(channel: _Channel, used: set[str]) -> Node:
                 "bindingVersion": BINDING_VERSION,
             }
         },
-        "x-sensitivity": spec.sensitivity,
+        "x-dataclassification": spec.sensitivity,
     }
 
 
@@ -220,7 +224,7 @@ def _configuration(config: dict[str, str]) -> Node:
 def _operations(channel: _Channel, party: Party) -> Iterator[tuple[str, Node]]:
     spec = channel.topic.spec
     forget = [f"{channel.key}.forget"] if channel.country else []
-    if spec.producer == party.name and party.country is None:
+    if channel.written_by(party):
         yield (
             f"{party.name}.sends.{channel.key}",
             _operation(

@@ -17,10 +17,10 @@ PLATFORM = "asyncapi.yaml"
 class _Dumper(yaml.SafeDumper):
     """Plain YAML: no anchors, lists set in, several lines as they read."""
 
-    def ignore_aliases(self, data: Any) -> bool:
+    def ignore_aliases(self, _data: Any) -> bool:
         return True
 
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002 - yaml's names
         super().increase_indent(flow, False)
 
 

@@ -131,6 +131,7 @@ def stream_key() -> Schema:
 
 
 _STREAM_CASE = "k5xq2m7b4tz3wd6hn5ryg2pcea"
+_PURGE = "5d0c7c1e-93a4-4c0e-8a51-6f2b7d9e0a34"
 _ORDER = (
     "ce_specversion",
     "ce_id",

@@ -1,0 +1,373 @@
+"""The AsyncAPI documents say what the contracts folder says, are never stale, and are pages a person can read."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from jsonschema import Draft7Validator
+from kintsugi import envelope
+from kintsugi.contracts.registry import ContractError
+from kintsugi.envelope import Envelope
+from kintsugi_contracts.asyncapi import files
+from kintsugi_contracts.asyncapi.__main__ import app
+from kintsugi_contracts.asyncapi.bundle import bundle
+from kintsugi_contracts.asyncapi.document import Party, of_party, parties, platform
+from kintsugi_contracts.asyncapi.headers import service_trait
+from kintsugi_contracts.asyncapi.pages import pages
+from kintsugi_contracts.folder import Folder, load
+from kintsugi_contracts.formats import FORMATS
+from typer.testing import CliRunner
+
+from tests.contract.streams import add_stream
+
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+CONTRACTS = Path(__file__).parents[2] / "contracts"
+FOLDER = load(CONTRACTS)
+DOCUMENTS = {"platform": platform(FOLDER), **{p.file: of_party(FOLDER, p) for p in parties(FOLDER)}}
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A contracts folder to change."""
+    return Path(shutil.copytree(CONTRACTS, tmp_path / "contracts"))
+
+
+@pytest.fixture
+def shared(copy: Path) -> Folder:
+    """The contracts with a partner's stream more."""
+    add_stream(copy, country="xb", integrator="harbour-court", purpose="hearings")
+    return load(copy)
+
+
+def test_no_committed_document_is_stale() -> None:
+    assert files.stale(FOLDER, files.texts(FOLDER)) == []
+
+
+def test_the_same_contracts_give_the_same_bytes() -> None:
+    assert files.texts(FOLDER) == files.texts(load(CONTRACTS))
+
+
+def test_a_changed_topic_file_makes_its_documents_stale_and_the_command_mends_them(copy: Path) -> None:
+    topic = copy / "topics" / "assessment.v1.yaml"
+    topic.write_text(topic.read_text().replace("assessment.declined: [assessment_id]", "assessment.declined: []"))
+    checked = CliRunner().invoke(app, ["--contracts", str(copy), "--check"])
+    assert checked.exit_code == 1
+    assert [Path(line.split(" is stale")[0]).name for line in checked.stderr.splitlines()] == [
+        "asyncapi.yaml",
+        "notify.yaml",
+    ]
+    assert CliRunner().invoke(app, ["--contracts", str(copy)]).exit_code == 0
+    assert CliRunner().invoke(app, ["--contracts", str(copy), "--check"]).exit_code == 0
+
+
+def test_a_document_of_nobody_is_stale_and_is_removed(copy: Path) -> None:
+    left = copy / "asyncapi" / "billing.yaml"
+    left.write_text("asyncapi: 3.0.0\n")
+    assert CliRunner().invoke(app, ["--contracts", str(copy), "--check"]).exit_code == 1
+    CliRunner().invoke(app, ["--contracts", str(copy)])
+    assert not left.exists()
+
+
+def test_a_folder_that_holds_no_contracts_is_refused(tmp_path: Path) -> None:
+    assert CliRunner().invoke(app, ["--contracts", str(tmp_path), "--check"]).exit_code == 2
+
+
+def test_every_topic_and_event_and_reader_is_in_the_platform_s_document() -> None:
+    document = DOCUMENTS["platform"]
+    assert {c["address"] for c in document["channels"].values()} == {t.name for t in FOLDER.all_topics()}
+    declared = {
+        (topic.name, f"kintsugi.{name}.v{major}")
+        for topic in FOLDER.all_topics()
+        for name, entry in topic.spec.events.items()
+        for major in entry.versions
+    }
+    said = {
+        (channel["address"], document["components"]["messages"][name]["name"])
+        for channel in document["channels"].values()
+        for name in channel["messages"]
+        if not name.endswith(".forget")
+    }
+    assert said == declared
+    readers = {(topic.name, reader) for topic in FOLDER.all_topics() for reader in topic.spec.consumers}
+    operations = [o for o in document["operations"].values() if o["action"] == "receive"]
+    named = {
+        (document["channels"][o["channel"]["$ref"].rpartition("/")[2]]["address"], o["tags"][0]["name"])
+        for o in operations
+    }
+    assert {(topic, name.rpartition(".")[2]) for topic, name in named} == readers
+
+
+@pytest.mark.parametrize("service", sorted(t.spec.producer for t in FOLDER.topics.values()))
+def test_a_service_s_document_has_what_it_sends_and_what_it_relies_on_and_nothing_else(service: str) -> None:
+    document = DOCUMENTS[service]
+    own = FOLDER.topics[service]
+    sent = document["operations"][f"{service}.sends.{service}"]
+    assert len(sent["messages"]) == len(own.spec.types())
+    for topic in FOLDER.topics.values():
+        reads = topic.spec.consumers.get(service)
+        received = document["operations"].get(f"{service}.receives.{topic.spec.service}")
+        assert (received is None) == (reads is None)
+        if reads is None or received is None:
+            continue
+        assert received["x-reads"] == {name: list(reading.fields) for name, reading in reads.items()}
+        names = {ref["$ref"].rpartition("/")[2] for ref in received["messages"]}
+        assert names == {f"{name}.v{v}" for name, reading in reads.items() for v in reading.versions}
+    used = {ref["$ref"].rpartition("/")[2] for o in document["operations"].values() for ref in o["messages"]}
+    assert used == document["components"]["messages"].keys()
+
+
+def test_kafka_is_described_by_binding_0_5_0_with_settings_groups_and_clients() -> None:
+    document = DOCUMENTS["platform"]
+    assert set(_all(document, "bindingVersion")) == {"0.5.0"}
+    for topic in FOLDER.topics.values():
+        binding = document["channels"][topic.spec.service]["bindings"]["kafka"]
+        assert binding["partitions"] == topic.spec.partitions
+        assert {
+            name: ",".join(value) if isinstance(value, list) else str(value)
+            for name, value in binding["topicConfiguration"].items()
+        } == topic.spec.config
+    for name, operation in document["operations"].items():
+        binding, party = operation["bindings"]["kafka"], operation["tags"][0]["name"]
+        wanted = {"clientId", "groupId"} if operation["action"] == "receive" else {"clientId"}
+        assert binding.keys() == wanted | {"bindingVersion"}, name
+        for part in (binding[key] for key in wanted):
+            assert re.match(part["pattern"], part["examples"][0]), name
+            assert not re.match(part["pattern"], f"xa.not-{party}"), name
+
+
+def test_the_servers_ask_for_scram_sha_512() -> None:
+    for document in DOCUMENTS.values():
+        (server,) = document["servers"].values()
+        assert server["security"] == [{"$ref": "#/components/securitySchemes/scramSha512"}]
+        assert document["components"]["securitySchemes"]["scramSha512"]["type"] == "scramSha512"
+
+
+def test_one_trait_holds_every_header_a_service_writes() -> None:
+    document = DOCUMENTS["platform"]
+    written = [name for name, _ in envelope.encode(_envelope(traceparent=TRACE, tracestate="a=b"))]
+    headers = document["components"]["messageTraits"]["cloudevent"]["headers"]
+    assert list(headers["properties"]) == written
+    assert headers["required"] == [name for name in written if not name.startswith("trace")]
+    for name, message in document["components"]["messages"].items():
+        if "payload" in message and message["name"].startswith("kintsugi.") and ".share." not in message["name"]:
+            assert message["traits"] == [{"$ref": "#/components/messageTraits/cloudevent"}], name
+            assert message["headers"]["properties"].keys() == {"ce_type", "ce_dataschema"}, name
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"traceparent": TRACE},
+        {"tracestate": "vendor=1"},
+        {"sequence": envelope.MAX_SEQUENCE},
+        {"depth": envelope.MAX_DEPTH},
+        {"depth": 9},
+        {"depth": 10},
+        {"seen": {f"s{i:02d}": i + 1 for i in range(envelope.MAX_SOURCES)}},
+        {"seen": {"assessment": 2, "intake": 7}},
+        {"id": "~" * envelope.MAX_ID},
+        {"time": datetime(2026, 3, 2, 9, 12, 0, 123456, UTC)},
+    ],
+)
+def test_what_the_envelope_writes_keeps_to_the_trait(change: dict[str, Any]) -> None:
+    said = {name: value.decode() for name, value in envelope.encode(_envelope(**change))}
+    assert list(Draft7Validator(service_trait()["headers"]).iter_errors(said)) == []
+    assert (
+        envelope.decode(_encoded(said), topic="xa.intake.v1", key=said["ce_subject"].encode(), value=b"{}").fault
+        is None
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ce_specversion", "0.3"),
+        ("ce_id", "~" * (envelope.MAX_ID + 1)),
+        ("ce_id", "two words"),
+        ("ce_id", ""),
+        ("ce_source", "xa/intake"),
+        ("ce_subject", "Case/1"),
+        ("ce_subject", f"case/{'~' * 151}"),
+        ("ce_sequence", "-1"),
+        ("ce_sequence", "1" * 17),
+        ("ce_seen", "intake"),
+        ("ce_seen", " ".join(f"s{i:02d}:1" for i in range(envelope.MAX_SOURCES + 1))),
+        ("ce_depth", str(envelope.MAX_DEPTH + 1)),
+        ("ce_depth", ""),
+        ("ce_time", "yesterday"),
+        ("ce_time", "2026-03-02T09:12:00"),
+        ("content-type", "text/plain"),
+    ],
+)
+def test_what_the_envelope_refuses_the_trait_refuses_too(name: str, value: str) -> None:
+    said = {key: raw.decode() for key, raw in envelope.encode(_envelope())} | {name: value}
+    parsed = envelope.decode(_encoded(said), topic="xa.intake.v1", key=said["ce_subject"].encode(), value=b"{}")
+    assert parsed.fault is not None
+    assert not Draft7Validator(service_trait()["headers"]).is_valid(said)
+
+
+def test_the_key_and_the_flow_are_where_the_document_says() -> None:
+    trait = service_trait()
+    assert trait["correlationId"]["location"] == "$message.header#/ce_correlationid"
+    assert trait["contentType"] == envelope.CONTENT_TYPE
+    key, subject = trait["bindings"]["kafka"]["key"], trait["headers"]["properties"]["ce_subject"]
+    assert key["pattern"] == subject["pattern"]
+
+
+def test_every_example_of_the_folder_is_in_the_document_and_every_payload_judges_the_folder_s_examples_alike() -> None:
+    """The schemas are of 2020-12 and AsyncAPI reads them as draft 7: both must accept and refuse the same values."""
+    whole = bundle(DOCUMENTS["platform"], FOLDER)
+    judged = 0
+    for version in FOLDER.versions():
+        message = whole["components"]["messages"][version.type.removeprefix("kintsugi.")]
+        assert [e["payload"] for e in message["examples"]] == [e.document.data for e in version.examples_of("accept")]
+        for purpose, _ in version.schemas():
+            schema = message["x-sealed"][purpose] if purpose else message["payload"]
+            Draft7Validator.check_schema(schema)
+            for kind in ("accept", "reject"):
+                for example in version.examples_of(kind, purpose):
+                    value = json.loads(example.document.text)
+                    plain = Draft7Validator(schema, format_checker=FORMATS)
+                    assert plain.is_valid(value) == (kind == "accept"), example.document.name
+                    judged += 1
+    assert judged > 100
+
+
+def test_in_one_file_every_property_keeps_its_sensitivity_and_its_own_description() -> None:
+    whole = bundle(DOCUMENTS["platform"], FOLDER)
+    assert not [ref for ref in _all(whole, "$ref") if not ref.startswith("#/")]
+    payload = whole["components"]["messages"]["case.opened.v1"]["payload"]
+    assert payload["properties"]["case_ref"]["description"] == "The case's short reference."
+    for message in whole["components"]["messages"].values():
+        for schema in (message["payload"], *message.get("x-sealed", {}).values()):
+            for name, part in schema.get("properties", {}).items():
+                assert part["x-sensitivity"], (message["name"], name)
+    sealed = whole["components"]["messages"]["contact_profile.changed.v1"]["x-sealed"]["contact"]
+    assert sealed["properties"]["phone"]["x-sensitivity"] == "personal"
+
+
+def test_a_schema_that_holds_itself_is_refused(copy: Path) -> None:
+    common = copy / "events" / "common.schema.json"
+    schema = json.loads(common.read_text())
+    schema["$defs"]["CaseRef"] = {"type": "array", "items": {"$ref": "#/$defs/CaseRef"}}
+    common.write_text(json.dumps(schema))
+    folder = load(copy)
+    with pytest.raises(ContractError, match="CaseRef holds itself"):
+        bundle(platform(folder), folder)
+
+
+def test_a_partner_s_stream_is_in_the_platform_s_document_and_the_partner_has_one_of_its_own(shared: Folder) -> None:
+    everything, partner = platform(shared), of_party(shared, Party("harbour-court", "xb"))
+    address = "xb.share.harbour-court.hearings.v1"
+    assert address in {c["address"] for c in everything["channels"].values()}
+    assert [c["address"] for c in partner["channels"].values()] == [address]
+    (channel,) = partner["channels"].values()
+    assert "parameters" not in channel
+    assert channel["bindings"]["kafka"]["topicConfiguration"]["cleanup.policy"] == ["compact"]
+    assert {o["action"] for o in partner["operations"].values()} == {"receive"}
+    assert {m["name"] for m in partner["components"]["messages"].values()} == {
+        "kintsugi.share.harbour-court.hearings.v1",
+        "forget",
+    }
+    assert f"asyncapi/{Party('harbour-court', 'xb').file}.yaml" in files.texts(shared)
+    writer = of_party(shared, Party("share"))
+    assert address in {c["address"] for c in writer["channels"].values()}
+
+
+def test_nothing_on_a_partner_s_stream_joins_partners(shared: Folder) -> None:
+    headers = of_party(shared, Party("harbour-court", "xb"))["components"]["messageTraits"]["stream"]["headers"]
+    joining = {"ce_correlationid", "ce_causationid", "ce_sequence", "ce_seen", "ce_depth", "traceparent", "tracestate"}
+    assert not joining & headers["properties"].keys()
+
+
+def test_a_document_is_readable_yaml() -> None:
+    for name, text in files.texts(FOLDER).items():
+        assert text.startswith(files.MARK), name
+        assert not re.search(r"^\s*[&*]id\d", text, re.MULTILINE), name
+        assert "!!" not in text, name
+        assert yaml.safe_load(text) == (DOCUMENTS["platform" if name == files.PLATFORM else Path(name).stem]), name
+
+
+class _Outline(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.open: list[str] = []
+        self.fetched: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        said = dict(attrs)
+        self.ids += [said["id"]] if said.get("id") else []
+        self.links += [said["href"]] if tag == "a" and said.get("href") else []
+        self.fetched += [tag] if tag in {"script", "link", "img", "iframe"} else []
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_a_page_needs_no_network_and_no_script_and_its_links_lead_somewhere(shared: Folder) -> None:
+    made = pages(shared)
+    assert {"index.html", "intake.html", "notify.html", "xb.harbour-court.html", "asyncapi.yaml"} <= made.keys()
+    for name, text in made.items():
+        if not name.endswith(".html"):
+            continue
+        outline = _Outline()
+        outline.feed(text)
+        assert outline.open == [], name
+        assert outline.fetched == [], name
+        assert len(outline.ids) == len(set(outline.ids)), name
+        assert "url(" not in text and "@import" not in text, name
+        for link in outline.links:
+            assert link in made or (link.startswith("#") and link[1:] in outline.ids), (name, link)
+
+
+def test_the_page_shows_every_field_with_its_sensitivity_sealed_ones_included() -> None:
+    text = pages(FOLDER)["index.html"]
+    for version in FOLDER.versions():
+        for _, schema in version.schemas():
+            for name in schema.data["properties"]:
+                assert re.search(rf"(<code>|</span>){re.escape(name)}</code>", text), (version.type, name)
+    assert '<span class="level special">special</span>' in text
+
+
+def _envelope(**change: Any) -> Envelope:
+    said: dict[str, Any] = {
+        "id": "0199f3a2-7c1e-7b64-8f0d-3a5b1c9e2d47",
+        "source": "/xa/intake",
+        "type": "kintsugi.case.opened.v1",
+        "time": datetime(2026, 3, 2, 9, 12, tzinfo=UTC),
+        "subject": "case/3f0c2a9e-8d41-4f6b-9a57-2f1c6f0e7b12",
+        "sequence": 1,
+        "correlationid": "0199f3a2-7c1e-7b64-8f0d-3a5b1c9e2d47",
+        "causationid": "0199f3a2-7c1e-7b64-8f0d-3a5b1c9e2d47",
+        "dataschema": "https://schemas.kintsugi.example/events/case.opened/v1.schema.json",
+    }
+    return Envelope(**(said | change))
+
+
+def _encoded(said: dict[str, str]) -> list[tuple[str, bytes]]:
+    return [(name, value.encode()) for name, value in said.items()]
+
+
+def _all(part: Any, key: str) -> Iterator[Any]:
+    if isinstance(part, dict):
+        if key in part:
+            yield part[key]
+        for value in part.values():
+            yield from _all(value, key)
+    elif isinstance(part, list):
+        for value in part:
+            yield from _all(value, key)
