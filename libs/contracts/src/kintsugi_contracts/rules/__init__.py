@@ -1,0 +1,28 @@
+"""The rules a contracts folder is held to. Each module knows one kind of file and says what is wrong, and the mend."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kintsugi.pack.findings import Finding
+
+from kintsugi_contracts.folder import Folder, examine
+from kintsugi_contracts.rules import examples, files, models, schemas, topics
+from kintsugi_contracts.rules.keywords import Keywords
+
+
+def police(path: Path) -> tuple[Folder | None, list[Finding]]:
+    """The folder at `path` and every breach of its rules; no folder when a file cannot be read or is misspelt.
+
+    Raises ContractError when there is nothing to check at `path`.
+    """
+    keywords = Keywords(path / "meta")
+    folder, found = examine(path)
+    if folder is None:
+        return None, sorted(found)
+    found = list(keywords.findings(folder))
+    if found:  # what other rules would say of a misspelt schema only confuses
+        return None, sorted(found)
+    for rule in (files, schemas, topics, examples, models):
+        found += rule.findings(folder)
+    return folder, sorted(set(found))

@@ -1,0 +1,134 @@
+"""Every event has topics, every topic an owner, and nobody relies on what is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kintsugi.pack.findings import Finding
+
+from kintsugi_contracts.folder import Event, Folder, Topic
+from kintsugi_contracts.topic_changes import CLASSES
+
+OF = {"public": "public", "internal": "internal", "personal": "confidential", "special": "restricted"}
+"""The class of a record by the highest sensitivity inside."""
+
+
+def findings(folder: Folder) -> Iterator[Finding]:
+    """Breaches in the topic files."""
+    events = folder.all_events()
+    for topic in folder.all_topics():
+        if not topic.spec.owner.strip():
+            yield topic.document.finding([], "the topic has no owner", "add `owner`: who decides on a change")
+        yield from _events(topic, events)
+        yield from _consumers(folder, topic, events)
+        yield from _sealed(topic, events)
+    for service, topic in folder.topics.items():
+        yield from _source(service, topic)
+    for stream in folder.streams:
+        name = f"{stream.country}.share.{stream.integrator}.{stream.purpose}.v"
+        for topic in stream.topics:
+            if not topic.name.startswith(name):
+                yield topic.document.finding(
+                    ["topic"], f"the topic is not named after {stream.folder}", f"{name}<major>"
+                )
+        if not stream.topics:
+            said = "a partner's stream without a topic file"
+            yield Finding(
+                f"{stream.folder}/topic.yaml", 1, 1, said, "generate the streams again from the country packs"
+            )
+
+
+def _source(service: str, topic: Topic) -> Iterator[Finding]:
+    name = f"{{country}}.{service}.v"
+    if not topic.name.startswith(name):
+        yield topic.document.finding(["topic"], f"the topic of {service} is not named after it", f"write {name}1")
+    if topic.spec.producer != service:
+        said = f"{topic.spec.producer} writes the topic of {service}"
+        yield topic.document.finding(["producer"], said, "a service writes its own topic and no other")
+    if topic.spec.config.get("retention.ms") != "-1":
+        said = "records of a service's topic would go in time, and services rebuild from them"
+        yield topic.document.finding(["config", "retention.ms"], said, 'write "-1"')
+
+
+def _events(topic: Topic, events: dict[str, Event]) -> Iterator[Finding]:
+    for name, entry in topic.spec.events.items():
+        known = events[name].versions if name in events else {}
+        for major in entry.versions:
+            if major not in known:
+                said = f"version {major} of `{name}` has no schema"
+                yield topic.document.finding(("events", name), said, f"add events/{name}/v{major}.schema.json")
+
+
+def _consumers(folder: Folder, topic: Topic, events: dict[str, Event]) -> Iterator[Finding]:
+    partners = {s.integrator for s in folder.streams}
+    for consumer, reads in topic.spec.consumers.items():
+        at = ("consumers", consumer)
+        owner = folder.topics.get(consumer)
+        if topic.spec.service == consumer or (owner is None and consumer not in partners):
+            said = f"{consumer} is no service that reads another's topic, and no partner"
+            yield topic.document.finding(at, said, "name a service that has a topic file")
+            continue
+        for name, reading in reads.items():
+            entry = topic.spec.events.get(name)
+            event = events.get(name)
+            if entry is None or event is None:
+                said = f"{consumer} reads `{name}`, which the topic does not carry"
+                yield topic.document.finding((*at, name), said, "name an event of `events`")
+                continue
+            if missing := sorted(set(reading.versions) - event.versions.keys()):
+                said = f"{consumer} takes version {missing[0]} of `{name}`, which has no schema"
+                yield topic.document.finding((*at, name), said, f"add events/{name}/v{missing[0]}.schema.json")
+            if missing := sorted(set(entry.versions) - set(reading.versions)):
+                said = f"`{name}` may be written in version {missing[0]}, which {consumer} does not take"
+                mend = f"consumers first: when {consumer} has the model, let it read versions: {list(entry.versions)}"
+                yield topic.document.finding((*at, name), said, mend)
+            keys = owner.spec.purposes if owner else ("identity", "contact", "assessment", "narrative")
+            yield from _fields(topic, consumer, event, reading.fields, {str(k) for k in keys})
+
+
+def _fields(topic: Topic, consumer: str, event: Event, fields: tuple[str, ...], keys: set[str]) -> Iterator[Finding]:
+    known = {n for v in event.versions.values() for n in v.schema["properties"]}
+    purposes = {p for v in event.versions.values() for p in v.sealed}
+    for field in fields:
+        at = ("consumers", consumer, event.name)
+        if not field.startswith("sealed."):
+            if field not in known:
+                said = f"{consumer} reads `{field}` of `{event.name}`, which does not exist"
+                yield topic.document.finding(at, said, "name a property of its schema")
+            continue
+        purpose = field.removeprefix("sealed.")
+        if purpose not in purposes:
+            said = f"{consumer} opens {purpose} of `{event.name}`, which it does not carry"
+            yield topic.document.finding(at, said, "name a sealed purpose of its schema")
+        elif purpose not in keys:
+            said = f"{consumer} opens {purpose} of `{event.name}` and may hold no key for it"
+            yield topic.document.finding(
+                at, said, f"list {purpose} in `purposes` of its own topic file, or drop the field"
+            )
+
+
+def _sealed(topic: Topic, events: dict[str, Event]) -> Iterator[Finding]:
+    """Keys for what it seals, and a class that is high enough."""
+    highest = "public"
+    for name, entry in topic.spec.events.items():
+        for major in entry.versions:
+            version = events[name].versions.get(major) if name in events else None
+            if version is None:
+                continue
+            for _, document in version.schemas():
+                highest = max(highest, *_classes(document.data), key=CLASSES.index)
+            for purpose in sorted(version.sealed.keys() - set(topic.spec.purposes)):
+                said = f"{topic.spec.service} seals {purpose} in `{name}` and may hold no key for it"
+                yield topic.document.finding(["purposes"], said, f"list {purpose} in `purposes`")
+    if CLASSES.index(topic.spec.sensitivity) < CLASSES.index(highest):
+        said = f"`sensitivity` is {topic.spec.sensitivity}, and the topic carries what is {highest}"
+        yield topic.document.finding(["sensitivity"], said, f"write {highest}")
+
+
+def _classes(schema: object) -> Iterator[str]:
+    yield "public"
+    if isinstance(schema, dict):
+        if isinstance(level := schema.get("x-sensitivity"), str):
+            yield OF[level]
+        for part in schema.values():
+            yield from _classes(part)
