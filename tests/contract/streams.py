@@ -16,6 +16,7 @@ def add_stream(contracts: Path, *, country: str, integrator: str, purpose: str) 
     (folder / "topic.yaml").write_text(
         f"""topic: {country}.{event}.v1
 service: share
+owner: The fictional share team
 purpose: What a fictional court may know of a hearing.
 producer: share
 key: ce_subject

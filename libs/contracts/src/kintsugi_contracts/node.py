@@ -57,6 +57,7 @@ def install(folder: Path) -> Path:
             if not ready.exists() or ready.read_text(encoding="ascii") != digest:
                 _require_hashes(lock, said)
                 _npm(folder, "ci", "--prefer-offline")
+            ready.parent.mkdir(exist_ok=True)
             ready.write_text(digest, encoding="ascii")
     except FileNotFoundError as error:
         raise NodeUnavailable(f"{lock} is not there: run `python -m kintsugi_contracts.node lock {folder}`") from error

@@ -193,7 +193,7 @@ def _channel(channel: _Channel, used: set[str]) -> Node:
         "summary": spec.purpose,
         "description": (
             f"Written by `{spec.producer}` alone, read by {_listed(readers)}. The key is `{spec.key}`; "
-            f"{spec.partitions} partitions for the topic's life, chosen by murmur2 of the key."
+            f"{spec.partitions} partitions for the topic's life, chosen by murmur2 of the key. Owner: {spec.owner}."
         ),
         "servers": [{"$ref": f"#/servers/{_SERVER}"}],
         **({} if channel.country else {"parameters": {"country": {"$ref": "#/components/parameters/country"}}}),
@@ -207,6 +207,7 @@ def _channel(channel: _Channel, used: set[str]) -> Node:
             }
         },
         "x-dataclassification": spec.sensitivity,
+        "x-owner": spec.owner,
     }
 
 
