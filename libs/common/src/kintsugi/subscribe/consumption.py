@@ -7,7 +7,7 @@ import contextlib
 import random
 import sqlite3
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import structlog
 from aiokafka import ConsumerRecord, TopicPartition
@@ -120,45 +120,56 @@ class Consumption:
         self._polled_in, self._polled_at = self._generation, time.monotonic()
         try:
             polled = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=POLL_RECORDS)
+            read = [record for records in polled.values() for record in records]
         except _UNREADABLE:
-            await self._set_aside()
-            return []
-        if polled:
+            read = await self._one_by_one()
+        if read:
             self._kafka_there()
-        return sorted(
-            (record for records in polled.values() for record in records),
-            key=lambda each: (each.timestamp, each.topic, each.partition, each.offset),
-        )
+        return sorted(read, key=lambda each: (each.timestamp, each.topic, each.partition, each.offset))
 
-    async def _set_aside(self) -> None:
-        """Stops the partitions the client cannot read on; a header whose name is no text does that."""
-        for place in sorted(self._consumer.assignment() - self._consumer.paused()):
+    async def _one_by_one(self) -> list[ConsumerRecord[bytes, bytes]]:
+        """What there is before the records that the client cannot read; partitions stop there, and alone.
+
+        A header whose name is no text does that. The client counts as read what it dropped at the error.
+        """
+        places = sorted(self._consumer.assignment() - self._consumer.paused())
+        for place in places:
+            self._consumer.seek(place, self._positions[place])
+        read: list[ConsumerRecord[bytes, bytes]] = []
+        for place in places:
             try:
-                await self._consumer.getmany(place, timeout_ms=200, max_records=1)
+                while len(read) < POLL_RECORDS:
+                    polled = await self._consumer.getmany(place, timeout_ms=POLL_MS, max_records=1)
+                    if not polled:
+                        break
+                    read += polled[place]
             except _UNREADABLE:
                 self._unreadable.add(place)
                 self._consumer.pause(place)
-                at = self._positions[place]
+                at = await self._consumer.position(place)
                 log.critical("partition_does_not_move", topic=place.topic, partition=place.partition, offset=at)
-            # The client counts as read what it dropped at the error.
-            self._consumer.seek(place, self._positions[place])
+        return read
 
     async def _take(self, records: Sequence[ConsumerRecord[bytes, bytes]], stop: asyncio.Event) -> None:
+        waiting = set[TopicPartition]()
         for number, each in enumerate(records):
             place = TopicPartition(each.topic, each.partition)
+            if place in waiting:
+                continue
             async with self._busy:
-                if self._generation != self._polled_in:
+                moved = self._generation != self._polled_in
+                if moved or stop.is_set() or time.monotonic() - self._polled_at > MOST_SECONDS_BETWEEN_POLLS:
+                    self._read_again(records[number:], waiting)
                     return
-                if stop.is_set() or time.monotonic() - self._polled_at > MOST_SECONDS_BETWEEN_POLLS:
-                    self._read_again(records[number:])
-                    return
-                if place in self._resume_at or each.offset < self._positions.get(place, 0):
+                if each.offset < self._positions.get(place, 0):
                     continue
-                await self._one(place, each)
+                if not await self._settled(place, each):
+                    waiting.add(place)
             if time.monotonic() - self._committed_at > COMMIT_SECONDS:
                 await self._commit()
 
-    async def _one(self, place: TopicPartition, each: ConsumerRecord[bytes, bytes]) -> None:
+    async def _settled(self, place: TopicPartition, each: ConsumerRecord[bytes, bytes]) -> bool:
+        """Whether the record is behind us; else its partition waits at it."""
         record = Record(
             each.topic, each.partition, each.offset, each.key, each.value, tuple(each.headers), each.timestamp
         )
@@ -174,6 +185,8 @@ class Consumption:
             self._attempts.pop(place, None)
             self._positions[place] = each.offset + 1
             self.counts[outcome] += 1
+            return True
+        return False
 
     def _back_off(self, place: TopicPartition, offset: int, attempt: int, reason: str, after: float | None) -> None:
         wait = after if after is not None else _wait(attempt)
@@ -184,9 +197,14 @@ class Consumption:
         where = {"topic": place.topic, "partition": place.partition, "offset": offset}
         log.warning("partition_waits", reason=reason, attempts=attempt, retry_in_s=round(wait, 1), **where)
 
-    def _read_again(self, records: Iterable[ConsumerRecord[bytes, bytes]]) -> None:
-        for place in {TopicPartition(each.topic, each.partition) for each in records}:
-            self._consumer.seek(place, self._positions[place])
+    def _read_again(self, records: Iterable[ConsumerRecord[bytes, bytes]], waiting: Collection[TopicPartition]) -> None:
+        """What is not taken now must come again: the client counts it as read. ``waiting`` has its place already."""
+        assigned = self._consumer.assignment()
+        for each in records:
+            place = TopicPartition(each.topic, each.partition)
+            if place in assigned and place not in waiting:
+                at = self._positions[place] = min(self._positions.get(place, each.offset), each.offset)
+                self._consumer.seek(place, at)
 
     # --- between polls ------------------------------------------------------------------------------------------
 
@@ -280,6 +298,7 @@ class Consumption:
     def assigned(self, places: Sequence[TopicPartition]) -> None:
         """Says which partitions are this member's from now on."""
         self._generation += 1
+        self._positions.clear()
         self._kafka_there()
         log.info("partitions_assigned", count=len(places))
 
