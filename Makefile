@@ -6,11 +6,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 DISTRIBUTIONS := libs/common libs/contracts $(patsubst %/pyproject.toml,%,$(wildcard services/*/pyproject.toml)) office
 STAMP := .venv/.ready
+# The official AsyncAPI parser, by lock.
+NODE_STAMP := infra/node/node_modules/.ready
 # Where mypy finds the distributions' sources.
 SOURCES := $(subst $() $(),:,$(foreach folder,$(DISTRIBUTIONS),$(folder)/src) .)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status doctor test lint format slow faults bench lock jars clean
+.PHONY: help setup demo up down status doctor test lint docs format slow faults bench lock jars clean
 
 help: ## List the targets.
 	@echo "Kintsugi. Fictional data only."
@@ -47,7 +49,10 @@ status: $(STAMP) ## Show what runs, its lag, and what is held.
 doctor: $(STAMP) ## Say what is wrong with this machine or this office, and how to mend it.
 	@$(BIN)/kintsugi doctor
 
-test: lint ## Check style, types and import rules, then run all tests but the long ones.
+$(NODE_STAMP): infra/node/package-lock.json $(STAMP)
+	@$(BIN)/python -m kintsugi_contracts.node install infra/node
+
+test: lint $(NODE_STAMP) ## Check style, types and import rules, then run all tests but the long ones.
 	@$(BIN)/pytest -m "not slow or demo" -n $(or $(WORKERS),2) --dist loadscope $(ARGS)
 
 lint: $(STAMP) ## Check style, types and import rules.
@@ -56,7 +61,11 @@ lint: $(STAMP) ## Check style, types and import rules.
 	@MYPYPATH=$(SOURCES) $(BIN)/mypy --strict $(foreach folder,$(DISTRIBUTIONS),$(folder)/src) tests bench infra/container/lock.py
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python -m kintsugi.contracts.generate --check
+	@$(BIN)/python -m kintsugi_contracts.asyncapi --check
 	@$(BIN)/kintsugi country check xa
+
+docs: $(NODE_STAMP) ## Make pages of the AsyncAPI documents; build/docs/asyncapi/index.html.
+	@$(BIN)/python -m kintsugi_contracts.asyncapi.pages
 
 format: $(STAMP) ## Put the code in its house style.
 	@$(BIN)/ruff check --fix .

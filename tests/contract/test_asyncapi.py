@@ -76,6 +76,14 @@ def test_a_folder_that_holds_no_contracts_is_refused(tmp_path: Path) -> None:
     assert CliRunner().invoke(app, ["--contracts", str(tmp_path), "--check"]).exit_code == 2
 
 
+def test_a_topic_file_that_lists_a_version_without_a_schema_is_named(copy: Path) -> None:
+    topic = copy / "topics" / "intake.v1.yaml"
+    topic.write_text(topic.read_text().replace("case.closed: {versions: [1]", "case.closed: {versions: [1, 2]"))
+    checked = CliRunner().invoke(app, ["--contracts", str(copy), "--check"])
+    assert checked.exit_code == 2
+    assert "topics/intake.v1.yaml: no schema of case.closed v2" in checked.stderr
+
+
 def test_every_topic_and_event_and_reader_is_in_the_platform_s_document() -> None:
     document = DOCUMENTS["platform"]
     assert {c["address"] for c in document["channels"].values()} == {t.name for t in FOLDER.all_topics()}

@@ -24,10 +24,10 @@ def asyncapi(
     """Write contracts/asyncapi.yaml and one document per service and partner from the topic files and schemas."""
     try:
         folder = load(contracts)
+        wanted = files.texts(folder)
     except ContractError as error:
         typer.echo(error, err=True)
         raise typer.Exit(2) from error
-    wanted = files.texts(folder)
     if check:
         found = files.stale(folder, wanted)
         for name in found:

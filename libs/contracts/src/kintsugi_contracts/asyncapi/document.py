@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
-from kintsugi.contracts.registry import Reading
+from kintsugi.contracts.registry import ContractError, Reading
 
 from kintsugi_contracts.asyncapi.headers import BINDING_VERSION, forget_headers, service_trait, stream_key, stream_trait
 from kintsugi_contracts.folder import Folder, Topic, Version
@@ -160,12 +160,13 @@ _RULES = """\
 
 def _channels(folder: Folder) -> Iterator[_Channel]:
     countries = {t.name: stream.country for stream in folder.streams for t in stream.topics}
-    events = folder.all_events()
+    versions = {(version.name, version.major): version for version in folder.versions()}
     for topic in folder.all_topics():
-        versions = tuple(
-            events[name].versions[major] for name, entry in topic.spec.events.items() for major in entry.versions
-        )
-        yield _Channel(topic, countries.get(topic.name), versions)
+        declared = [(name, major) for name, entry in topic.spec.events.items() for major in entry.versions]
+        if missing := [f"{name} v{major}" for name, major in declared if (name, major) not in versions]:
+            file = folder.path / topic.document.name
+            raise ContractError(f"{file}: no schema of {', '.join(missing)}; add it, or correct the versions")
+        yield _Channel(topic, countries.get(topic.name), tuple(versions[each] for each in declared))
 
 
 def _server() -> Node:
