@@ -90,10 +90,10 @@ async def _rounds(
             country = _country(turn, number)
             topics = {name: f"{country}.{name}.v1" for name in ("intake", "referral")}
             plans = [plan for plan in planned(project_folder() / "contracts", country) if plan.name in topics.values()]
-            await ensure(kafka.bootstrap, plans)
+            await ensure(kafka.cluster, plans)
             sampled = SAMPLED.get(variant, 0.0)
             filled = await workload.fill(
-                kafka.bootstrap, topics["intake"], workload.events(country, keys, seed=turn), sampled
+                kafka.cluster, topics["intake"], workload.events(country, keys, seed=turn), sampled
             )
             database = f"bench_{country}"
             await postgres.create_database(database, owner="bench")
@@ -103,7 +103,7 @@ async def _rounds(
                 "out": topics["referral"],
                 "group": f"{country}.bench",
                 "country": country,
-                "bootstrap": kafka.bootstrap,
+                "kafka": kafka.cluster.client(),
                 "database": postgres.url(database, "bench"),
                 "dsn": postgres.url(database, "bench", driver="postgresql"),
                 "keyring": keyring_url,

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from kintsugi.kafka import Cluster
 from kintsugi_office.demo.desk import Desk
 from kintsugi_office.topics import TopicPlan
 
@@ -25,8 +26,8 @@ _GRANTED = {"decision": "granted", "text_version": "1.0", "language": "en", "obt
 class Spectator:
     """A consumer of its own, without a group, on every topic from its end. Moments are in seconds of this process."""
 
-    def __init__(self, bootstrap: str, plans: Sequence[TopicPlan]) -> None:
-        self._consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
+    def __init__(self, cluster: Cluster, plans: Sequence[TopicPlan]) -> None:
+        self._consumer = AIOKafkaConsumer(**cluster.client(), enable_auto_commit=False)
         self._places = [TopicPartition(plan.name, number) for plan in plans for number in range(plan.partitions)]
         self._seen: dict[str, list[tuple[str, float, Data]]] = {}
         self._awaited: dict[str, asyncio.Event] = {}

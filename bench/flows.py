@@ -67,7 +67,7 @@ async def _work(office: Office, flows: int, a_second: int, name: str) -> tuple[d
     took: dict[str, list[float]] = {chain: [] for chain in CHAINS}
     unfinished = 0
     try:
-        async with Spectator(office.bootstrap, plans) as spectator:
+        async with Spectator(office.cluster, plans) as spectator:
             started = time.perf_counter()
             running: list[tuple[Flow, asyncio.Task[None]]] = []
             for number in range(WARM_UP + flows):

@@ -31,14 +31,16 @@ async def measured(postgres: EmbeddedPostgres, kafka: EmbeddedKafka, country: st
             await connection.run_sync(tables.upgrade, application.migrations)
             await connection.run_sync(metadata.create_all)
         await engine.dispose()
-        report = await recover(application, _settings(country, kafka.bootstrap, url))
+        report = await recover(application, _settings(country, kafka, url))
         rates.append(report.events / report.seconds)
         print(f"{rates[-1]:>9,.0f} events/s  ({report.events:,} of {report.subjects:,} subjects)", flush=True)
     return {"events_per_second": round(statistics.median(rates)), "events": report.events, "subjects": report.subjects}
 
 
-def _settings(country: str, bootstrap: str, url: str) -> Settings:
+def _settings(country: str, kafka: EmbeddedKafka, url: str) -> Settings:
     """A rebuild opens no sealed value and serves no request: keyring, port and key are never used."""
-    told: dict[str, Any] = {"country": country, "bootstrap": bootstrap, "http_port": 0}
+    told: dict[str, Any] = {"country": country, "bootstrap": kafka.bootstrap, "http_port": 0}
+    told |= {"kafka_username": kafka.cluster.username, "kafka_password_file": kafka.password_file}
+    told |= {"kafka_protocol": kafka.cluster.protocol}
     told |= {name: project_folder() / name for name in ("countries", "contracts", "jwt_public_key")}
     return Settings(database_url=SecretStr(url), keyring_url=SecretStr(url), **told)

@@ -6,6 +6,7 @@ from typing import Any
 
 from faststream import FastStream
 from faststream.kafka import KafkaBroker, KafkaMessage
+from faststream.security import SASLScram512
 from kintsugi.contracts.events import ContactProfileChanged
 from sqlalchemy import DateTime, Text
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
@@ -34,7 +35,8 @@ async def run(setting: Setting, meter: Meter) -> None:
     async with engine.begin() as connection:
         await connection.run_sync(Base.metadata.create_all)
     session = async_sessionmaker(engine)
-    broker = KafkaBroker(setting["bootstrap"], logger=None)
+    login = SASLScram512(setting["kafka"]["sasl_plain_username"], setting["kafka"]["sasl_plain_password"])
+    broker = KafkaBroker(setting["kafka"]["bootstrap_servers"], security=login, logger=None)
 
     @broker.subscriber(setting["topic"], group_id=setting["group"], auto_offset_reset="earliest")
     @broker.publisher(setting["out"])

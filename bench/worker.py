@@ -59,13 +59,13 @@ async def floor(setting: Setting, meter: Meter, *, produce: bool) -> None:
     connection = await asyncpg.connect(setting["dsn"])
     await connection.execute("CREATE TABLE IF NOT EXISTS floor (id text, subject text, at timestamptz, body text)")
     consumer = AIOKafkaConsumer(
-        setting["topic"], bootstrap_servers=setting["bootstrap"], group_id=setting["group"],
+        setting["topic"], **setting["kafka"], group_id=setting["group"],
         auto_offset_reset="earliest", enable_auto_commit=False,
     )  # fmt: skip
     producer = None
     await consumer.start()
     if produce:
-        producer = AIOKafkaProducer(bootstrap_servers=setting["bootstrap"], acks="all", enable_idempotence=True)
+        producer = AIOKafkaProducer(**setting["kafka"], acks="all", enable_idempotence=True)
         await producer.start()
     tune()
     while not meter.done.is_set():
@@ -105,10 +105,12 @@ async def ours(setting: Setting, meter: Meter) -> None:
     import asyncpg
     from kintsugi import pack, tables
     from kintsugi.clock import BusinessClock
+    from kintsugi.kafka import Cluster, Protocol
     from kintsugi.keyring import Keyring
     from kintsugi.relay import Brokers, Relay
     from kintsugi.runtime.database import engine_of
     from kintsugi.runtime.wake import RelayBell
+    from kintsugi.secrets import Secret
     from kintsugi.shell.batches import Batches
     from kintsugi.shell.core import Core
     from kintsugi.telemetry.metrics import Metrics
@@ -129,12 +131,14 @@ async def ours(setting: Setting, meter: Meter) -> None:
         service=application.service, views=application.views, office=office, engine=engine, keyring=keyring,
         tracing=tracing, metrics=Metrics("referral"),
     )  # fmt: skip
+    cluster = Cluster(
+        setting["kafka"]["bootstrap_servers"], setting["kafka"]["sasl_plain_username"],
+        Secret(setting["kafka"]["sasl_plain_password"]), Protocol(setting["kafka"]["security_protocol"]),
+    )  # fmt: skip
     clock = BusinessClock(movable=False)
     batches = Batches(core, clock, setting["batch"])
-    consumption = Consumption(
-        core, clock, batches, setting["bootstrap"], batch_size=setting["batch"], session_timeout_ms=30_000
-    )
-    relay = Relay(setting["dsn"], Brokers(setting["bootstrap"], core.group), tracing, core.metrics)
+    consumption = Consumption(core, clock, batches, cluster, batch_size=setting["batch"], session_timeout_ms=30_000)
+    relay = Relay(setting["dsn"], Brokers(cluster, core.group), tracing, core.metrics)
     bell = RelayBell(relay, engine)
 
     run = batches.run

@@ -14,6 +14,7 @@ from kintsugi.contracts.events import ContactProfileChanged
 from kintsugi.contracts.events.common import ContactBy
 from kintsugi.contracts.events.intake import ContactChannel, ContactWindow
 from kintsugi.envelope import Envelope, encode
+from kintsugi.kafka import Cluster
 from kintsugi.keyring import Keyring
 from kintsugi.partitioning import partition_of
 from kintsugi.sealing import DataKey, seal
@@ -88,9 +89,9 @@ def _event(country: str, subject: str, sequence: int, key: DataKey) -> tuple[Env
     return envelope, event.encode()
 
 
-async def fill(bootstrap: str, topic: str, records: Iterator[tuple[Envelope, bytes]], sampled: float) -> int:
+async def fill(cluster: Cluster, topic: str, records: Iterator[tuple[Envelope, bytes]], sampled: float) -> int:
     """Writes the records to a topic before anything is measured. ``sampled`` is the share that carries a trace."""
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True, acks="all", linger_ms=5)
+    producer = AIOKafkaProducer(**cluster.client(), enable_idempotence=True, acks="all", linger_ms=5)
     await producer.start()
     chance = random.Random(1)
     count = 0

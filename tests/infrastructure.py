@@ -2,6 +2,8 @@
 
 Taken from KINTSUGI_TEST_BOOTSTRAP and KINTSUGI_TEST_DATABASE_URL (a superuser's URL) when both are set, else from
 containers where a Docker engine answers, else from the embedded servers. Workers of pytest-xdist share one set.
+KINTSUGI_TEST_KAFKA_USERNAME and KINTSUGI_TEST_KAFKA_PASSWORD name that broker's administrator where it wants a login.
+The embedded broker does; that of the containers is open, and what tests who may do what is skipped there.
 """
 
 import asyncio
@@ -24,6 +26,8 @@ import pytest_asyncio
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from kintsugi.kafka import Cluster, Protocol
 from kintsugi.secrets import Secret
+from kintsugi_office import rights
+from kintsugi_office.broker import broker
 from kintsugi_office.embedded import EmbeddedKafka, EmbeddedPostgres, places
 from kintsugi_office.embedded.servers import free_port
 
@@ -62,6 +66,26 @@ def told(cluster: Cluster, folder: Path) -> dict[str, str]:
         "KINTSUGI_KAFKA_PASSWORD_FILE": str(file),
         "KINTSUGI_KAFKA_PROTOCOL": cluster.protocol.value,
     }
+
+
+async def forget(cluster: Cluster, country: str) -> list[str]:
+    """Take a country's topics, users and rights off a broker that others go on using. Returns the topics there were."""
+    async with contextlib.AsyncExitStack() as stack:
+        admin = AIOKafkaAdminClient(**cluster.client())
+        await admin.start()
+        stack.push_async_callback(admin.close)
+        topics = [name for name in await admin.list_topics() if name.startswith(f"{country}.")]
+        if topics:
+            await admin.delete_topics(topics)
+    if cluster.username is not None:
+        await asyncio.to_thread(_forget_users, cluster, country)
+    return topics
+
+
+def _forget_users(cluster: Cluster, country: str) -> None:
+    with broker(cluster) as there:
+        there.withdraw(right for right in there.rights() if rights.ours(country, right.principal))
+        there.remove_users(name for name in there.users() if name.startswith(f"{country}."))
 
 
 def source() -> str:
@@ -174,7 +198,8 @@ async def _servers(announce: Callable[[str], None]) -> AsyncIterator[Infrastruct
     chosen = source()
     if chosen == "environment":
         url = os.environ["KINTSUGI_TEST_DATABASE_URL"].replace("postgresql+asyncpg://", "postgresql://")
-        yield Infrastructure(chosen, os.environ["KINTSUGI_TEST_BOOTSTRAP"], url)
+        login = (os.environ.get("KINTSUGI_TEST_KAFKA_USERNAME"), os.environ.get("KINTSUGI_TEST_KAFKA_PASSWORD"))
+        yield Infrastructure(chosen, os.environ["KINTSUGI_TEST_BOOTSTRAP"], url, *login)
         return
     if chosen == "containers":
         announce(f"Starting {KAFKA_IMAGE} and {POSTGRES_IMAGE} in containers")
@@ -188,7 +213,10 @@ async def _servers(announce: Callable[[str], None]) -> AsyncIterator[Infrastruct
     try:
         await asyncio.gather(postgres.start(), kafka.start())
         announce(f"Both answer after {time.monotonic() - started:.1f} s")
-        yield Infrastructure(chosen, kafka.bootstrap, postgres.url(driver="postgresql"))
+        admin = kafka.cluster
+        assert admin.password is not None
+        url = postgres.url(driver="postgresql")
+        yield Infrastructure(chosen, kafka.bootstrap, url, admin.username, admin.password.reveal())
     finally:
         await asyncio.gather(postgres.kill(), kafka.kill())
         for server in ("postgres", "kafka"):

@@ -20,7 +20,7 @@ import httpx
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from kintsugi.auth import generate_keypair
 from kintsugi.secrets import make_key_file
-from kintsugi_office import databases, environment, mailbox, services, tokens, topics
+from kintsugi_office import databases, environment, mailbox, provision, services, tokens, topics
 from kintsugi_office.embedded import EmbeddedKafka, EmbeddedPostgres, places
 from kintsugi_office.embedded.servers import free_port
 from kintsugi_office.environment import Addresses, Surroundings
@@ -114,7 +114,9 @@ class Platform:
             make_key_file(self.layout.kek(purpose))
         made, _ = await asyncio.gather(
             databases.ensure(self.servers.postgres, self.country, purposes),
-            topics.ensure(self.servers.kafka.cluster, plans),
+            provision.apply(
+                self.servers.kafka.cluster, self.layout, provision.declared(project / "contracts", self.country)
+            ),
         )
         for service in services.installed(self.names):
             await databases.migrate(made.own[service.name], service)

@@ -89,14 +89,8 @@ def _consumption(client: _Client, batches: Any, at: int = 0) -> Consumption[Any]
     core = SimpleNamespace(
         topics=[], group="xa.referral", clock_moved=[], engine=_Database(at), circuit=SimpleNamespace(open_for=None)
     )
-    made: Consumption[Any] = Consumption(
-        core,
-        None,
-        batches,
-        Cluster("127.0.0.1:1"),
-        batch_size=500,
-        session_timeout_ms=6000,  # type: ignore[arg-type]
-    )
+    nowhere = Cluster("127.0.0.1:1")
+    made: Consumption[Any] = Consumption(core, None, batches, nowhere, batch_size=500, session_timeout_ms=6000)  # type: ignore[arg-type]
     made._subscriber = SimpleNamespace(consumer=client)  # type: ignore[assignment]
 
     async def _no_report(**_: object) -> None:

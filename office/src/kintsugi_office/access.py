@@ -38,10 +38,13 @@ def cluster(layout: Layout, user: str = OFFICE) -> Cluster:
 def login(layout: Layout, bootstrap: str, country: str, user: str) -> Cluster:
     """A broker at an address, as a user whose password this data folder keeps. Raises NoLogin when it keeps none."""
     file = layout.kafka_password(user)
-    if not file.exists():
-        return Cluster(bootstrap)
     try:
         password = read_password(file)
+    except FileNotFoundError:
+        raise NoLogin(
+            f"Kafka's user {username(country, user)} has no password in {file.parent}. Does a file in contracts/ name "
+            "that user? Its password is made when the office starts, or by: kintsugi topics apply"
+        ) from None
     except (OSError, ValueError) as error:
         raise NoLogin(f"The password of Kafka's user {username(country, user)} cannot be read: {error}") from error
     return Cluster(bootstrap, username(country, user), password, Protocol.sasl_plaintext)

@@ -2,7 +2,19 @@
 
 import typer
 
-from kintsugi_office import country, dead_letters, doctor, held, recover, resend, running, status, tokens, trace
+from kintsugi_office import (
+    country,
+    dead_letters,
+    doctor,
+    held,
+    recover,
+    resend,
+    running,
+    status,
+    tokens,
+    topic_commands,
+    trace,
+)
 from kintsugi_office.demo import command as demo
 
 app = typer.Typer(
@@ -24,5 +36,5 @@ for register in (
     recover.register,
 ):
     register(app)
-for group in (country.app, held.app, dead_letters.app):
+for group in (country.app, held.app, dead_letters.app, topic_commands.app):
     app.add_typer(group)

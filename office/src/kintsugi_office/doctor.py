@@ -15,7 +15,7 @@ from typing import Literal
 import psutil
 import typer
 
-from kintsugi_office import services, state, status, topics
+from kintsugi_office import access, provision, services, state, status, topic_commands, topics
 from kintsugi_office.embedded import jars, kafka, places, postgres, servers
 from kintsugi_office.options import Data, Json
 from kintsugi_office.project import Layout, ProjectNotFound, project_folder
@@ -67,6 +67,7 @@ def examine(layout: Layout) -> Iterator[Finding]:
         _project,
         _data,
         _office,
+        _broker,
     ]
     for check in checks:
         try:
@@ -180,8 +181,8 @@ def _data(layout: Layout) -> Iterator[Finding]:
             f"{layout.data} belongs to user {owner}, you are {os.geteuid()}",
             f"Run as that user, or: sudo chown -R {os.geteuid()} {layout.data}",
         )
-    for secret in layout.secrets.glob("*") if layout.secrets.exists() else ():
-        if secret.suffix != ".pem" and secret.stat().st_mode & 0o077:
+    for secret in layout.secrets.rglob("*") if layout.secrets.exists() else ():
+        if secret.is_file() and secret.suffix != ".pem" and secret.stat().st_mode & 0o077:
             yield Finding("wrong", f"{secret} can be read by others", f"chmod 600 {secret}")
     current = state.read(layout.state)
     if current is not None and not current.alive:
@@ -235,3 +236,22 @@ def _office(layout: Layout) -> Iterator[Finding]:
             yield Finding("wrong", f"{service.name}: {problem}", "kintsugi migrate")
         else:
             yield Finding("ok", f"{service.name}: its database is at this release's revision")
+
+
+def _broker(layout: Layout) -> Iterator[Finding]:
+    current = state.read(layout.state)
+    if current is None or not current.alive:
+        return
+    wanted = provision.declared(Path(current.project) / "contracts", current.country, also=current.services)
+    found = asyncio.run(provision.compare(access.cluster(layout, access.ADMIN), layout, wanted))
+    if found.none:
+        yield Finding("ok", f"Kafka is as the contracts say: {provision.counted(wanted)}")
+    else:
+        count = sum(1 for _ in topic_commands.lines(wanted, found))
+        yield Finding("wrong", f"Kafka is not as the contracts say, in {count} lines", "Read: kintsugi topics plan")
+    for right in found.foreign:
+        yield Finding(
+            "note",
+            f"Kafka: {right.user} {right}, and no file says so",
+            "Whoever made that right knows why, or takes it away.",
+        )

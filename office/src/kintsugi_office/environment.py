@@ -5,8 +5,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from kintsugi.kafka import Protocol
+
+from kintsugi_office.access import username
 from kintsugi_office.databases import Databases
 from kintsugi_office.project import Layout
+
+REFERRAL, SHARE = "referral", "share"
+_PUBLIC = (REFERRAL, SHARE)
+"""Services whose address stands in what they send out."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +47,14 @@ def of_process(around: Surroundings, *names: str) -> dict[str, str]:
 
     With several, what differs between them carries the service in the variable's name.
     """
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("KINTSUGI_KEK_")}
+    others = ("KINTSUGI_KEK_", "KINTSUGI_KAFKA_")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(others)}
     environment |= {
         "KINTSUGI_COUNTRY": around.country,
         "KINTSUGI_COUNTRIES": str(around.project / "countries"),
         "KINTSUGI_CONTRACTS": str(around.project / "contracts"),
         "KINTSUGI_BOOTSTRAP": around.addresses.bootstrap,
+        "KINTSUGI_KAFKA_PROTOCOL": Protocol.sasl_plaintext.value,
         "KINTSUGI_HTTP_HOST": "127.0.0.1",
         "KINTSUGI_JWT_PUBLIC_KEY": str(around.layout.jwt_public_key),
         "KINTSUGI_PROFILE": around.profile,
@@ -57,10 +66,19 @@ def of_process(around: Surroundings, *names: str) -> dict[str, str]:
     return environment
 
 
+def keys(layout: Layout, name: str) -> dict[str, Path]:
+    """The key files that one service alone is given, by the end of their variable's name."""
+    if name == REFERRAL:
+        return {"LINK_KEY": layout.link_key}
+    return {"SHARE_KEY": layout.share_key} if name == SHARE else {}
+
+
 def _of_service(around: Surroundings, name: str) -> dict[str, str]:
     settings = {
         "DATABASE_URL": around.databases.own[name],
         "KEYRING_URL": around.databases.keyring[name],
+        "KAFKA_USERNAME": username(around.country, name),
+        "KAFKA_PASSWORD_FILE": str(around.layout.kafka_password(name)),
         "HTTP_PORT": str(around.addresses.ports[name]),
         "LOG_FILE": str(around.layout.logs / f"{name}.log"),
         "SPAN_FILE": str(around.layout.logs / f"{name}.spans.jsonl"),
@@ -68,6 +86,7 @@ def _of_service(around: Surroundings, name: str) -> dict[str, str]:
     settings |= {f"KEK_{purpose.upper()}": str(around.layout.kek(purpose)) for purpose in around.purposes[name]}
     if name == "notify":
         settings["SMTP_URL"] = around.addresses.smtp_url
-    if name == "referral":
-        settings |= {"PUBLIC_URL": around.addresses.url("referral"), "LINK_KEY": str(around.layout.link_key)}
+    if name in _PUBLIC:
+        settings |= {"PUBLIC_URL": around.addresses.url(name)}
+    settings |= {key: str(path) for key, path in keys(around.layout, name).items()}
     return settings

@@ -8,6 +8,7 @@ import asyncio
 import shlex
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -16,11 +17,12 @@ import asyncpg
 import typer
 from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError
 from kintsugi.auth import generate_keypair
-from kintsugi.kafka import Cluster
+from kintsugi.kafka import Protocol, make_password_file, read_password
 from kintsugi.keyring_admin import KeyringSetupError
 from kintsugi.secrets import make_key_file
 
-from kintsugi_office import databases, services, tokens, topics
+from kintsugi_office import access, broker_settings, databases, environment, provision, services, tokens, topics
+from kintsugi_office.broker import BrokerRefused
 from kintsugi_office.options import Data, explained
 from kintsugi_office.progress import say
 from kintsugi_office.project import Layout, ProjectNotFound, project_folder
@@ -60,8 +62,8 @@ def make_secrets(
 ) -> None:
     """Make the office's keys and passwords, and hand each service its own and no other's.
 
-    ``INTO/<service>`` gets ``settings.env`` and key files; ``INTO/postgres/password`` is the superuser's. What is
-    there already is kept: a lost key is lost data.
+    ``INTO/<service>`` gets ``settings.env``, key files and the password of its user of Kafka. ``INTO/postgres`` and
+    ``INTO/kafka`` get their administrators'. What is there already is kept: a lost key is lost data.
     """
     layout = Layout.at(data)
     layout.make()
@@ -69,10 +71,14 @@ def make_secrets(
     roles = _roles(layout, server)
     purposes = _purposes(country)
     generate_keypair(layout.secrets)
-    make_key_file(layout.link_key)
+    for path in {path for name in purposes for path in environment.keys(layout, name).values()}:
+        make_key_file(path)
     for purpose in {each for held in purposes.values() for each in held}:
         make_key_file(layout.kek(purpose))
     _write(into / SUPERUSER / "password", roles.keep_password(SUPERUSER))
+    for user in (access.ADMIN, *_declared(country).users):
+        make_password_file(layout.kafka_password(user))
+    _hand_to_kafka(into / "kafka", read_password(layout.kafka_password(access.ADMIN)).reveal())
     for name in ["keyring", *purposes]:
         roles.keep_password(databases.name_of(country, name))
     reachable = databases.urls(roles, country, purposes)
@@ -80,11 +86,11 @@ def make_secrets(
         folder = into / name
         keys = {"JWT_PUBLIC_KEY": layout.jwt_public_key}
         keys |= {f"KEK_{purpose.upper()}": layout.kek(purpose) for purpose in held}
-        if name == "referral":
-            keys |= {"LINK_KEY": layout.link_key}
+        keys |= environment.keys(layout, name) | {"KAFKA_PASSWORD_FILE": layout.kafka_password(name)}
         for path in keys.values():
             _write(folder / path.name, path.read_text(encoding="utf-8"))
         settings = {"DATABASE_URL": reachable.own[name], "KEYRING_URL": reachable.keyring[name]}
+        settings |= {"KAFKA_USERNAME": access.username(country, name)}
         settings |= {key: str(seen_as / path.name) for key, path in keys.items()}
         lines = [f"KINTSUGI_{key}={shlex.quote(value)}\n" for key, value in settings.items()]
         _write(folder / "settings.env", "".join(lines))
@@ -108,18 +114,27 @@ def migrate(server: Server = "postgres:5432", country: Country = "xa", data: Dat
 
 
 @app.command("topics")
-@explained(ProjectNotFound, TopicRefused, ServerAway)
+@explained(ProjectNotFound, TopicRefused, ServerAway, BrokerRefused, access.NoLogin, services.NotInstalled)
 def make_topics(
     bootstrap: Annotated[str, typer.Option(envvar="KINTSUGI_BOOTSTRAP", help="host:port of Kafka.")] = "kafka:9092",
     replication: Annotated[int, typer.Option(min=1, envvar="KINTSUGI_REPLICATION_FACTOR")] = 1,
+    protocol: Annotated[Protocol, typer.Option(envvar="KINTSUGI_KAFKA_PROTOCOL")] = Protocol.sasl_plaintext,
+    ca_file: Annotated[Path | None, typer.Option(envvar="KINTSUGI_KAFKA_CA_FILE")] = None,
     country: Country = "xa",
+    data: Data = None,
 ) -> None:
-    """Make the topics of the country as ``contracts/topics/`` describes them."""
-    plans = topics.planned(project_folder() / "contracts", country)
-    made = asyncio.run(
-        _answered("Kafka", bootstrap, lambda: topics.ensure(Cluster(bootstrap), plans, replication=replication))
+    """Make topics, users and their rights as ``contracts/`` describes them, as Kafka's administrator."""
+    layout, wanted = Layout.at(data), _declared(country)
+    login = access.login(layout, bootstrap, country, access.ADMIN)
+    admin = replace(login, protocol=protocol, ca_file=ca_file)
+    done = asyncio.run(
+        _answered("Kafka", bootstrap, lambda: provision.apply(admin, layout, wanted, replication=replication))
     )
-    say(f"Made {', '.join(made)}." if made else "Every topic is there.")
+    if made := [plan.name for plan in done.topics.absent]:
+        say(f"Made {', '.join(made)}.")
+    for line in provision.taken_away(done):
+        say(line)
+    say(f"Kafka is as the contracts say: {provision.counted(wanted)}.")
 
 
 @app.command()
@@ -143,17 +158,33 @@ def _roles(layout: Layout, server: str) -> PostgresRoles:
     return PostgresRoles(layout.postgres, host=host, port=int(port))
 
 
+def _declared(country: str) -> provision.Declared:
+    also = (service.name for service in services.installed())
+    return provision.declared(project_folder() / "contracts", country, also=also)
+
+
 def _purposes(country: str) -> dict[str, tuple[str, ...]]:
     """The sealed purposes of each installed service, from its topic file."""
     held = {plan.service: plan.purposes for plan in topics.planned(project_folder() / "contracts", country)}
     return {service.name: held.get(service.name, ()) for service in services.installed()}
 
 
-def _write(path: Path, content: str) -> None:
+def _hand_to_kafka(folder: Path, password: str) -> None:
+    """What ``infra/container/kafka`` reads, as another account of the same group."""
+    for name, content in (
+        ("security.properties", broker_settings.lines(broker_settings.security(password))),
+        ("first-login", broker_settings.first_login(password)),
+        ("client.properties", broker_settings.lines(broker_settings.client(password))),
+    ):
+        _write(folder / name, content, mode=0o640)
+
+
+def _write(path: Path, content: str, *, mode: int = 0o600) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.new")
     draft.touch(mode=0o600)
     draft.write_text(content, encoding="utf-8")
+    draft.chmod(mode)
     draft.replace(path)
 
 

@@ -11,8 +11,10 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from kintsugi.kafka import Cluster
 
-from kintsugi_office import services, state
+from kintsugi_office import access, provision, services, state, topics
+from kintsugi_office.broker import BrokerRefused
 from kintsugi_office.embedded import EmbeddedKafka, EmbeddedPostgres, ServerDidNotStart
 from kintsugi_office.options import Data, Json, explained
 from kintsugi_office.progress import console, say
@@ -36,7 +38,7 @@ class _Place:
 
     country: str
     profile: str
-    bootstrap: str
+    kafka: Cluster
     database: str
 
 
@@ -46,7 +48,8 @@ def register(app: typer.Typer) -> None:
 
 
 @explained(
-    RecoveryFailed, services.NotInstalled, OfficeAlreadyRuns, ProjectNotFound, ServerDidNotStart, state.OfficeNotRunning
+    *(RecoveryFailed, services.NotInstalled, OfficeAlreadyRuns, ProjectNotFound, ServerDidNotStart),
+    *(state.OfficeNotRunning, access.NoLogin, BrokerRefused, topics.TopicRefused),
 )
 def recover(
     service: Annotated[str, typer.Argument(help="The service to rebuild, such as assessment.")],
@@ -78,7 +81,7 @@ async def _run(layout: Layout, service: str, *, compare: bool) -> "Report":
 
     application = services.load(service)
     async with _place(layout, service) as place:
-        settings = _settings(layout, place)
+        settings = _settings(layout, service, place)
         try:
             with _progress(f"{'Comparing' if compare else 'Recovering'} {service}") as advance:
                 return await run(application, settings, compare=compare, progress=advance)
@@ -91,7 +94,7 @@ async def compared(layout: Layout, service: str) -> "Report":
     from kintsugi.recovery import recover as run
 
     async with _place(layout, service) as place:
-        return await run(services.load(service), _settings(layout, place), compare=True)
+        return await run(services.load(service), _settings(layout, service, place), compare=True)
 
 
 @contextlib.asynccontextmanager
@@ -101,14 +104,18 @@ async def _place(layout: Layout, service: str) -> AsyncIterator[_Place]:
     if current is not None and current.alive:
         if service not in current.databases:
             raise RecoveryFailed(f"The office in {layout.data} has no database for '{service}': is it part of it?")
-        yield _Place(current.country, current.profile, current.bootstrap, current.databases[service])
+        own = access.cluster(layout, service)
+        yield _Place(current.country, current.profile, own, current.databases[service])
         return
     from kintsugi_office import databases
 
     country = os.environ.get("KINTSUGI_COUNTRY", "xa")
     with _alone(layout):
         say("The office is stopped: starting its PostgreSQL and Kafka for this command")
-        postgres, kafka = EmbeddedPostgres(layout.postgres), EmbeddedKafka(layout.kafka)
+        postgres, kafka = (
+            EmbeddedPostgres(layout.postgres),
+            EmbeddedKafka(layout.kafka, password_file=layout.kafka_password(access.ADMIN)),
+        )
         try:
             await asyncio.gather(postgres.start(), kafka.start())
             name = databases.name_of(country, service)
@@ -116,7 +123,9 @@ async def _place(layout: Layout, service: str) -> AsyncIterator[_Place]:
             await postgres.create_database(name, owner=name)
             url = postgres.url(name, name)
             await databases.migrate(url, services.installed([service])[0])
-            yield _Place(country, os.environ.get("KINTSUGI_PROFILE", "development"), kafka.bootstrap, url)
+            await provision.apply(kafka.cluster, layout, provision.declared(project_folder() / "contracts", country))
+            own = access.login(layout, kafka.bootstrap, country, service)
+            yield _Place(country, os.environ.get("KINTSUGI_PROFILE", "development"), own, url)
         finally:
             await asyncio.gather(kafka.stop(), postgres.stop())
 
@@ -133,7 +142,7 @@ def _alone(layout: Layout) -> Any:
         yield
 
 
-def _settings(layout: Layout, place: _Place) -> "Settings":
+def _settings(layout: Layout, service: str, place: _Place) -> "Settings":
     from kintsugi.settings import Profile, Settings
     from pydantic import SecretStr
 
@@ -143,7 +152,10 @@ def _settings(layout: Layout, place: _Place) -> "Settings":
         country=place.country,
         countries=project / "countries",
         contracts=project / "contracts",
-        bootstrap=place.bootstrap,
+        bootstrap=place.kafka.bootstrap,
+        kafka_username=place.kafka.username,
+        kafka_password_file=layout.kafka_password(service),
+        kafka_protocol=place.kafka.protocol,
         database_url=SecretStr(place.database),
         keyring_url=SecretStr(place.database),
         http_port=0,

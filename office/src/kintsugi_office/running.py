@@ -15,6 +15,8 @@ import psutil
 import typer
 
 from kintsugi_office import services, state
+from kintsugi_office.access import NoLogin
+from kintsugi_office.broker import BrokerRefused
 from kintsugi_office.child import ChildFailed
 from kintsugi_office.embedded import EmbeddedPostgres, ServerDidNotStart, places
 from kintsugi_office.embedded.jars import JarUnavailable
@@ -30,7 +32,7 @@ if TYPE_CHECKING:  # it imports the whole kit, which takes seconds: only `up` an
 
 _EXPECTED = (
     *(ChildFailed, JarUnavailable, OfficeAlreadyRuns, ProjectNotFound),
-    *(ServerDidNotStart, services.NotInstalled, TopicRefused),
+    *(ServerDidNotStart, services.NotInstalled, TopicRefused, BrokerRefused, NoLogin),
 )
 
 

@@ -17,7 +17,7 @@ from kintsugi.auth import generate_keypair
 from kintsugi.kafka import Cluster
 from kintsugi.secrets import make_key_file
 
-from kintsugi_office import access, databases, environment, loopback, progress, services, state, topics
+from kintsugi_office import access, databases, environment, loopback, progress, provision, services, state, topics
 from kintsugi_office.child import Child
 from kintsugi_office.databases import Databases
 from kintsugi_office.embedded import EmbeddedKafka, EmbeddedPostgres, servers
@@ -56,7 +56,7 @@ class Office:
         self.project = project or project_folder()
         self.services = list(services.installed() if found is None else found)
         self.postgres = EmbeddedPostgres(layout.postgres)
-        self.kafka = EmbeddedKafka(layout.kafka)
+        self.kafka = EmbeddedKafka(layout.kafka, password_file=layout.kafka_password(access.ADMIN))
         self.children: dict[str, Child] = {}
         self.databases = Databases({}, {}, "")
         self.addresses = Addresses("", "", {})
@@ -136,15 +136,20 @@ class Office:
     async def _start(self) -> None:
         self._say("Starting PostgreSQL and Apache Kafka")
         await asyncio.gather(self.postgres.start(), self.kafka.start())
-        plans = topics.planned(self.project / "contracts", self.country)
+        contracts = self.project / "contracts"
+        wanted = provision.declared(contracts, self.country, also=(service.name for service in self.services))
+        plans = topics.planned(contracts, self.country)
         purposes = {service.name: () for service in self.services} | {
             plan.service: plan.purposes for plan in plans if plan.service in {s.name for s in self.services}
         }
         self._make_keys({purpose for held in purposes.values() for purpose in held})
-        self._say("Preparing databases, keys and topics")
-        self.databases, _ = await asyncio.gather(
-            databases.ensure(self.postgres, self.country, purposes), topics.ensure(self.kafka.cluster, plans)
+        self._say("Preparing databases, keys, topics and who may use them")
+        self.databases, done = await asyncio.gather(
+            databases.ensure(self.postgres, self.country, purposes),
+            provision.apply(self.kafka.cluster, self.layout, wanted),
         )
+        for line in provision.taken_away(done):
+            self._say(line)
         for service in self.services:
             await databases.migrate(self.databases.own[service.name], service)
         self.addresses = self._choose_addresses()
@@ -181,6 +186,8 @@ class Office:
     def _make_keys(self, purposes: set[str]) -> None:
         generate_keypair(self.layout.secrets)
         make_key_file(self.layout.link_key)
+        if any(service.name == environment.SHARE for service in self.services):
+            make_key_file(self.layout.share_key)
         for purpose in purposes:
             make_key_file(self.layout.kek(purpose))
 

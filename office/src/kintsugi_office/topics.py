@@ -1,7 +1,8 @@
-"""Makes the topics of a country exactly as ``contracts/topics/*.yaml`` describe them; safe to run again."""
+"""The topics of a country as ``contracts/`` describes them, and how they are made; safe to run again."""
 
+import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,14 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import for_code
 from kintsugi.kafka import Cluster
 
+from kintsugi_office.access import ADMIN, integrator
+
 _ALREADY_EXISTS = 36
+_OF_THIS_TOPIC = 1  # where a setting comes from, as the broker says it
+_USER = re.compile(r"[a-z][a-z0-9_-]*")
+_KEPT = ("retention.ms", "retention.bytes", "delete.retention.ms")
+_NO_LIMIT = -1
+_NEEDED = ("topic", "service", "producer", "partitions", "config", "consumers")
 
 
 class TopicRefused(RuntimeError):
@@ -20,83 +28,196 @@ class TopicRefused(RuntimeError):
 
 @dataclass(frozen=True)
 class TopicPlan:
-    """One topic as its file has it, for one country. ``purposes`` are those its service may hold keys of."""
+    """One topic as its file has it, for one country. ``purposes`` are those its service may hold keys of.
+
+    ``producer`` alone writes it; ``readers`` are its consumers and whoever else the file lets read it, by the short
+    names of users: ``notify``, ``office``, ``integrator.labour-registry``.
+    """
 
     name: str
     service: str
     partitions: int
     config: dict[str, str]
-    purposes: tuple[str, ...]
+    purposes: tuple[str, ...] = ()
+    producer: str = ""
+    readers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How the topics on a broker differ from their files. ``refused`` says what must not be changed, and the mend."""
+
+    absent: list[TopicPlan] = field(default_factory=list)
+    changed: dict[str, dict[str, tuple[str | None, str | None]]] = field(default_factory=dict)
+    """Topic to setting to its value there and in the file; None where it is not set."""
+    refused: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
+    """Topics that none of the files names, without the broker's own."""
 
 
 def planned(contracts: Path, country: str) -> list[TopicPlan]:
-    """The topics of a country, from the topic files. Raises TopicRefused when a file lacks something."""
-    plans = []
-    for file in sorted((contracts / "topics").glob("*.yaml")):
-        content: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
-        try:
-            plans.append(
-                TopicPlan(
-                    name=str(content["topic"]).format(country=country),
-                    service=str(content["service"]),
-                    partitions=int(content["partitions"]),
-                    config={str(name): str(value) for name, value in content["config"].items()},
-                    purposes=tuple(content.get("purposes", ())),
-                )
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise TopicRefused(f"{file}: {error!r} is missing or wrong; see contracts/README.md.") from error
+    """The services' topics in a country, from the topic files. Raises TopicRefused when a file lacks something."""
+    plans = [_plan(file, country) for file in sorted((contracts / "topics").glob("*.yaml"))]
     if not plans:
         raise TopicRefused(f"{contracts / 'topics'} has no topic files.")
     return plans
 
 
-async def ensure(cluster: Cluster, plans: Iterable[TopicPlan], *, replication: int = 1) -> list[str]:
-    """Make missing topics, bring settings of existing ones in line, and return the names of those made.
+def streams(contracts: Path, country: str) -> list[TopicPlan]:
+    """The topics of partners in a country, from ``share/<country>/<partner>/<purpose>/topic.yaml``.
 
-    Raises TopicRefused before changing anything when an existing topic has another number of partitions: keys would
-    move between partitions and lose their order.
+    Raises TopicRefused when a file lacks something, or lets anybody read who is not the partner of its folder.
     """
-    wanted = {plan.name: plan for plan in plans}
-    admin = AIOKafkaAdminClient(**cluster.client())
-    await admin.start()
+    plans = []
+    for file in sorted((contracts / "share" / country).glob("*/*/topic.yaml")):
+        partner, purpose = file.parts[-3:-1]
+        plan = _plan(file, country, partner)
+        if not plan.name.startswith(f"{country}.share.{partner}.{purpose}."):
+            raise TopicRefused(
+                f"{file}: {plan.name} does not belong here; topics here begin with {country}.share.{partner}.{purpose}."
+            )
+        plans.append(plan)
+    return plans
+
+
+def _plan(file: Path, country: str, partner: str | None = None) -> TopicPlan:
+    """One file. The consumers of a topic are services; those of a partner's stream are that partner alone."""
+    content: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    if lacks := [name for name in _NEEDED if name not in content]:
+        raise TopicRefused(f"{file} lacks {', '.join(lacks)}; see contracts/README.md.")
     try:
-        there = sorted(wanted.keys() & set(await admin.list_topics()))
+        consumers = {str(name) for name in content["consumers"] or ()}
+        others = tuple(str(name) for name in content.get("readers", ()))
+        plan = TopicPlan(
+            name=str(content["topic"]).format(country=country),
+            service=str(content["service"]),
+            partitions=int(content["partitions"]),
+            config={str(name): str(value) for name, value in content["config"].items()},
+            purposes=tuple(content.get("purposes", ())),
+            producer=str(content["producer"]),
+            readers=(*sorted(consumers if partner is None else map(integrator, consumers)), *others),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise TopicRefused(f"{file} cannot be read: {error}; see contracts/README.md.") from error
+    if partner is not None and (strangers := consumers - {partner}):
+        raise TopicRefused(
+            f"{file}: {', '.join(sorted(strangers))} cannot consume it: this stream is for {partner} alone."
+        )
+    for user in {plan.producer, *consumers, *others}:
+        if user == ADMIN or not _USER.fullmatch(user):
+            raise TopicRefused(
+                f"{file}: {user!r} cannot be a user of Kafka: names are lower-case letters, digits, '-' and '_', and "
+                f"{ADMIN!r} is the administrator's."
+            )
+    return plan
+
+
+async def drift(cluster: Cluster, plans: Iterable[TopicPlan]) -> Drift:
+    """How the broker's topics differ from these."""
+    wanted = {plan.name: plan for plan in plans}
+    found = Drift()
+    async with _Admin(cluster) as admin:
+        names = set(await admin.list_topics())
+        there = sorted(wanted.keys() & names)
+        found.absent.extend(plan for name, plan in wanted.items() if name not in names)
+        found.others.extend(sorted(name for name in names - wanted.keys() if not name.startswith("__")))
         for topic in await admin.describe_topics(there) if there else []:
             plan, count = wanted[topic["topic"]], len(topic["partitions"])
             if count != plan.partitions:
-                raise TopicRefused(
+                found.refused.append(
                     f"{plan.name} has {count} partitions, its file says {plan.partitions}. "
                     "A topic keeps its partitions for life: restore the file, or make a new major topic."
                 )
-        made = [plan for name, plan in wanted.items() if name not in there]
-        if made:
+        for name, (effective, own) in (await _settings(admin, there)).items():
+            file = wanted[name].config
+            changed: dict[str, tuple[str | None, str | None]] = {
+                key: (effective.get(key), value) for key, value in file.items() if effective.get(key) != value
+            }
+            changed |= {key: (value, None) for key, value in own.items() if key not in file}
+            if changed:
+                found.changed[name] = changed
+            found.refused.extend(f"{name}: {why}" for why in _losing(changed))
+    return found
+
+
+async def ensure(cluster: Cluster, plans: Iterable[TopicPlan], *, replication: int = 1) -> list[str]:
+    """Make missing topics, bring settings of existing ones in line, and return the names of those made.
+
+    Raises TopicRefused before changing anything when an existing topic has another number of partitions (keys would
+    move between them and lose their order), or when it would keep less than it does.
+    """
+    listed = list(plans)
+    found = await drift(cluster, listed)
+    await change(cluster, listed, found, replication=replication)
+    return [plan.name for plan in found.absent]
+
+
+async def change(cluster: Cluster, plans: Iterable[TopicPlan], found: Drift, *, replication: int = 1) -> None:
+    """Make what is absent and set what differs. Raises TopicRefused, before anything, where something must not be."""
+    if found.refused:
+        raise TopicRefused("\n".join(found.refused))
+    async with _Admin(cluster) as admin:
+        if found.absent:
             answer = await admin.create_topics(
-                [NewTopic(plan.name, plan.partitions, replication, topic_configs=plan.config) for plan in made]
+                [NewTopic(plan.name, plan.partitions, replication, topic_configs=plan.config) for plan in found.absent]
             )
             for name, code, *reason in answer.topic_errors:
                 if code not in (0, _ALREADY_EXISTS):
                     raise TopicRefused(
                         f"The broker refused {name}: {for_code(code).__name__} {reason[0] or ''}".strip()
                     )
-        await _align(admin, [wanted[name] for name in there])
-        return [plan.name for plan in made]
-    finally:
-        await admin.close()
+        # Everything of a topic is set at once: what its file does not name goes back to the broker's default.
+        changed = [plan for plan in plans if plan.name in found.changed]
+        if changed:
+            await admin.alter_configs(
+                [ConfigResource(ConfigResourceType.TOPIC, plan.name, configs=plan.config) for plan in changed]
+            )
 
 
-async def _align(admin: AIOKafkaAdminClient, plans: list[TopicPlan]) -> None:
-    if not plans:
-        return
-    resources = [ConfigResource(ConfigResourceType.TOPIC, plan.name) for plan in plans]
-    current: dict[str, dict[str, str]] = {}
-    for answer in await admin.describe_configs(resources):
+async def _settings(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, tuple[dict[str, str], dict[str, str]]]:
+    """Of each topic: every setting as it holds, and those that are the topic's own."""
+    if not names:
+        return {}
+    settings = {}
+    for answer in await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in names]):
         for code, _, _, name, entries in answer.resources:
             if code:
                 raise TopicRefused(f"The settings of {name} cannot be read: {for_code(code).__name__}")
-            current[name] = {entry[0]: entry[1] for entry in entries}
-    drifted = [plan for plan in plans if not plan.config.items() <= current[plan.name].items()]
-    if drifted:
-        await admin.alter_configs(
-            [ConfigResource(ConfigResourceType.TOPIC, plan.name, configs=plan.config) for plan in drifted]
+            own = {entry[0]: entry[1] for entry in entries if entry[3] == _OF_THIS_TOPIC}
+            settings[name] = ({entry[0]: entry[1] for entry in entries}, own)
+    return settings
+
+
+def _losing(changed: dict[str, tuple[str | None, str | None]]) -> list[str]:
+    """Why changes must not be made: they would throw away what is kept now."""
+    why = []
+    for name in _KEPT:
+        before, after = changed.get(name, (None, None))
+        if before is None or after is None or int(before) == int(after) or int(after) == _NO_LIMIT:
+            continue
+        if int(before) == _NO_LIMIT or int(after) < int(before):
+            why.append(
+                f"its file lowers {name} from {before} to {after}. What is older would be deleted, and the history of "
+                "cases with it: restore the file, or make a new major topic."
+            )
+    before, after = changed.get("cleanup.policy", (None, None))
+    if before is not None and after is not None and not set(after.split(",")) <= set(before.split(",")):
+        why.append(
+            f"its file changes cleanup.policy from {before} to {after}, which removes records that are kept now: "
+            "restore the file, or make a new major topic."
         )
+    return why
+
+
+class _Admin:
+    """aiokafka's admin client, started and closed."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._client = AIOKafkaAdminClient(**cluster.client())
+
+    async def __aenter__(self) -> AIOKafkaAdminClient:
+        await self._client.start()
+        return self._client
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.close()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import secrets
 import ssl
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from kintsugi.secrets import Secret
+from kintsugi.secrets import Secret, make_secret_file
 
 MECHANISM = "SCRAM-SHA-512"
 
@@ -56,6 +57,11 @@ class Cluster:
     def tls(self) -> ssl.SSLContext:
         """Verifies the broker's certificate and name."""
         return ssl.create_default_context(cafile=self.ca_file)
+
+
+def make_password_file(path: Path) -> None:
+    """Write a new password of 32 letters, digits, ``-`` and ``_``. A file that is there already is kept."""
+    make_secret_file(path, secrets.token_urlsafe(24).encode("ascii") + b"\n")
 
 
 def read_password(path: Path) -> Secret:

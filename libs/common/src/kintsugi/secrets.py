@@ -75,13 +75,18 @@ class _Hidden:
 
 def make_key_file(path: Path) -> None:
     """Write 32 random bytes, base64, readable by the owner only. A file that is there already is kept."""
+    make_secret_file(path, b64encode(secrets.token_bytes(KEY_BYTES)) + b"\n")
+
+
+def make_secret_file(path: Path, content: bytes) -> None:
+    """Write a file that only its owner may read. One that is there already is kept."""
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         return
     with os.fdopen(handle, "wb") as file:
-        file.write(b64encode(secrets.token_bytes(KEY_BYTES)) + b"\n")
+        file.write(content)
 
 
 def read_key_file(path: Path) -> bytes:

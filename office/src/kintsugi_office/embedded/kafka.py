@@ -1,4 +1,9 @@
-"""A real Apache Kafka (KRaft) on 127.0.0.1, on the Java of a wheel: one broker, or a cluster for fault tests."""
+"""A real Apache Kafka (KRaft) on 127.0.0.1, on the Java of a wheel: one broker, or a cluster for fault tests.
+
+Nobody speaks with it without a login: clients by SCRAM, the broker and its controller among themselves by PLAIN as
+``admin``. An authorizer refuses what no right allows; ``admin`` alone is above the rights, and starts with none but its
+own login.
+"""
 
 import asyncio
 import base64
@@ -13,7 +18,7 @@ import subprocess
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
@@ -21,62 +26,26 @@ from typing import Self
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, for_code
-from kintsugi.kafka import Cluster
+from kintsugi.kafka import Cluster, Protocol, make_password_file, read_password
+from kintsugi.secrets import Secret
 
+from kintsugi_office import broker_settings
+from kintsugi_office.access import ADMIN
+from kintsugi_office.broker import broker
+from kintsugi_office.broker_settings import Seat
 from kintsugi_office.embedded import jars, places, servers
 
 _READINESS_GROUP = "kintsugi.readiness"
 _GROUP_NOT_FOUND = 69
 _JVM = ("-Xms64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-Djava.awt.headless=true")
-_SETTINGS = {
-    "group.initial.rebalance.delay.ms": "0",
-    # Fault tests let members die and come back faster than the default minimum of six seconds.
-    "group.min.session.timeout.ms": "1000",
-    "auto.create.topics.enable": "false",
-    "log.message.timestamp.type": "LogAppendTime",
-    "log.retention.ms": "-1",
-    "offsets.retention.minutes": "525600",
-    "offsets.topic.num.partitions": "4",
-    "transaction.state.log.num.partitions": "4",
-    "share.coordinator.state.topic.num.partitions": "4",
-    "num.network.threads": "2",
-    "num.io.threads": "4",
-    # A killed broker comes back as itself only when its old session is over.
-    "broker.session.timeout.ms": "3000",
-    "broker.heartbeat.interval.ms": "500",
-}
-_LOG4J = """<?xml version="1.0" encoding="UTF-8"?>
-<Configuration status="WARN">
-  <Appenders>
-    <RollingFile name="file" fileName="{log}" filePattern="{log}.%i">
-      <PatternLayout pattern="%d{{ISO8601}} %p %c{{1}} %m%n"/>
-      <Policies><SizeBasedTriggeringPolicy size="20 MB"/></Policies>
-      <DefaultRolloverStrategy max="2"/>
-    </RollingFile>
-  </Appenders>
-  <Loggers>
-    <Logger name="kafka" level="INFO"/>
-    <Root level="INFO"><AppenderRef ref="file"/></Root>
-  </Loggers>
-</Configuration>
-"""
-
-
-@dataclass(frozen=True)
-class Seat:
-    """The place of one node in its cluster: its id and the ports it listens on."""
-
-    node: int
-    port: int
-    controller_port: int
 
 
 class EmbeddedKafka:
     """One Kafka node (broker and controller) whose data and log live in ``folder``.
 
     The data survives ``stop`` and ``kill``; ports are kept while nobody else takes them. ``settings`` are added to
-    ``server.properties`` and ``format_arguments`` to the formatting of new storage, which is where a SASL listener
-    with its first user goes.
+    ``server.properties``. The administrator's password is made at the first start and kept in ``password_file``
+    (mode 0600, ``folder/admin.password`` unless told otherwise).
     """
 
     def __init__(
@@ -84,14 +53,14 @@ class EmbeddedKafka:
         folder: Path,
         *,
         settings: Mapping[str, str] | None = None,
-        format_arguments: Sequence[str] = (),
+        password_file: Path | None = None,
         heap: str = "512m",
         seats: Sequence[Seat] = (),
         node: int = 1,
     ) -> None:
         self.folder = folder.absolute()
         self._settings = dict(settings or {})
-        self._format_arguments = list(format_arguments)
+        self.password_file = password_file or self.folder / "admin.password"
         self._heap = heap
         self._node = node
         self._seats = {seat.node: seat for seat in seats}
@@ -113,8 +82,8 @@ class EmbeddedKafka:
 
     @property
     def cluster(self) -> Cluster:
-        """The broker, as its administrator."""
-        return Cluster(self.bootstrap)
+        """The broker, as its administrator. Only once it has been started there is a password to log in with."""
+        return Cluster(self.bootstrap, ADMIN, read_password(self.password_file), Protocol.sasl_plaintext)
 
     @property
     def pid(self) -> int:
@@ -154,10 +123,42 @@ class EmbeddedKafka:
         self._data = places.data_folder(self.folder / "data")
         if self._alone:
             self._seats = {self._node: _seat(self.folder, self._node)}
-        self._write_configuration()
         java: list[str | Path] = [java_program(), f"-Xmx{self._heap}", *_JVM, *self._log_option(), "-cp", classpath]
-        if not (self._data / "log" / "meta.properties").exists():
+        if self._formatted and not self.password_file.exists():
+            await self._admit_admin(java)
+        make_password_file(self.password_file)
+        self._write_configuration(broker_settings.security(read_password(self.password_file).reveal()))
+        if not self._formatted:
             await asyncio.to_thread(self._format, java)
+        self._spawn(java)
+
+    async def _admit_admin(self, java: Sequence[str | Path]) -> None:
+        """Storage of a release that knew no logins, or whose administrator's password is lost, gets a new one.
+
+        The broker runs for a moment with one login, the administrator's, known from its settings. The password's file
+        appears when the login is in the log: what is interrupted before is done again.
+        """
+        draft = self.password_file.with_name(f"{self.password_file.name}.new")
+        make_password_file(draft)
+        password = read_password(draft)
+        self._write_configuration(broker_settings.security(password.reveal(), clients="PLAIN"))
+        self._spawn(java)
+        assert self._process is not None
+        try:
+            await servers.wait_until(
+                lambda: not servers.port_is_free(self.port), self._process, what="Kafka", log=self.log, seconds=60
+            )
+            await asyncio.to_thread(self._set_login, password)
+        finally:
+            await self.stop()
+        draft.replace(self.password_file)
+
+    def _set_login(self, password: Secret) -> None:
+        admin = Cluster(self.bootstrap, ADMIN, password, Protocol.sasl_plaintext)
+        with broker(admin, mechanism="PLAIN") as there:
+            there.set_passwords({ADMIN: password})
+
+    def _spawn(self, java: Sequence[str | Path]) -> None:
         self._process = servers.spawn(
             [*java, "kafka.Kafka", self._data / "server.properties"],
             log=self.folder / "kafka.out",
@@ -185,6 +186,11 @@ class EmbeddedKafka:
                     await asyncio.sleep(0.05)
                 else:
                     return
+        if "AuthenticationFailed" in problem:
+            problem = (
+                f"it does not take the password in {self.password_file}; "
+                "stop the office and remove that file: the next start sets a new one"
+            )
         raise servers.ServerDidNotStart(
             f"Kafka listens on {self.bootstrap} but does not do its work ({problem}).\n"
             f"{servers.tail(self.log)}\nFull log: {self.log}"
@@ -216,46 +222,38 @@ class EmbeddedKafka:
     ) -> None:
         await self.stop()
 
-    def _write_configuration(self) -> None:
+    @property
+    def _formatted(self) -> bool:
+        """Whether there is storage to go on with."""
+        return (self._data / "log" / "meta.properties").exists()
+
+    def _write_configuration(self, secured: Mapping[str, str]) -> None:
         mine = self._seats[self._node]
-        copies = str(len(self._seats))
-        # Voters by address, not a dynamic quorum: the log of a dynamic quorum remembers ports, and ours may change.
-        voters = ",".join(f"{seat.node}@127.0.0.1:{seat.controller_port}" for seat in self._seats.values())
-        properties = {
-            "process.roles": "broker,controller",
-            "node.id": str(mine.node),
-            "controller.quorum.voters": voters,
-            "controller.listener.names": "CONTROLLER",
-            "listeners": f"CLIENT://127.0.0.1:{mine.port},CONTROLLER://127.0.0.1:{mine.controller_port}",
-            "advertised.listeners": f"CLIENT://127.0.0.1:{mine.port}",
-            "listener.security.protocol.map": "CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-            "inter.broker.listener.name": "CLIENT",
-            "log.dirs": str(self._data / "log"),
-            "default.replication.factor": copies,
-            "offsets.topic.replication.factor": copies,
-            "transaction.state.log.replication.factor": copies,
-            "share.coordinator.state.topic.replication.factor": copies,
-            "min.insync.replicas": str(min(2, len(self._seats))),
-            "transaction.state.log.min.isr": str(min(2, len(self._seats))),
-            "share.coordinator.state.topic.min.isr": str(min(2, len(self._seats))),
-        }
-        lines = [f"{name}={value}\n" for name, value in (properties | _SETTINGS | self._settings).items()]
-        (self._data / "server.properties").write_text("".join(lines))
-        (self._data / "log4j2.xml").write_text(_LOG4J.format(log=self._data / "broker.log"))
-        for name in ("server.properties", "log4j2.xml"):
-            (self._data / name).chmod(0o600)
-            if self._account:
-                os.chown(self._data / name, self._account.uid, self._account.gid)
+        told = broker_settings.properties(mine, list(self._seats.values()), self._data / "log")
+        self._hand_over("server.properties", broker_settings.lines(told | dict(secured) | self._settings))
+        self._hand_over("log4j2.xml", broker_settings.log4j(self._data / "broker.log"))
+
+    def _hand_over(self, name: str, content: str) -> Path:
+        """A file in the data folder that only the broker's account reads."""
+        file = self._data / name
+        file.unlink(missing_ok=True)
+        file.touch(mode=0o600)
+        file.write_text(content, encoding="utf-8")
+        if self._account:
+            os.chown(file, self._account.uid, self._account.gid)
+        return file
 
     def _log_option(self) -> list[str]:
         return [f"-Dlog4j2.configurationFile={self._data / 'log4j2.xml'}"]
 
     def _format(self, java: Sequence[str | Path]) -> None:
-        """New storage: an empty log directory that carries the cluster's id."""
+        """New storage: an empty log directory that carries the cluster's id and the administrator's login."""
         shutil.rmtree(self._data / "log", ignore_errors=True)
+        # In a file: the arguments of a process can be read by everybody on the machine.
+        login = self._hand_over("first-login", broker_settings.first_login(read_password(self.password_file).reveal()))
         command = [*java, "kafka.tools.StorageTool", "format", "-t", self._cluster_id()]
         made = subprocess.run(  # noqa: S603
-            [str(part) for part in [*command, "-c", self._data / "server.properties", *self._format_arguments]],
+            [str(part) for part in [*command, "-c", self._data / "server.properties", f"@{login}"]],
             env=_environment(),
             cwd=self._data,
             capture_output=True,
@@ -265,6 +263,7 @@ class EmbeddedKafka:
             extra_groups=[] if self._account else None,
             check=False,
         )
+        login.unlink()
         if made.returncode:
             raise servers.ServerDidNotStart(f"Kafka could not format {self._data}:\n{made.stdout}{made.stderr}")
 
@@ -289,8 +288,17 @@ class KafkaCluster:
         for node in range(1, brokers + 1):
             taken = [port for seat in seats for port in (seat.port, seat.controller_port)]
             seats.append(_seat(self.folder / f"node{node}", node, taken=taken))
+        password = self.folder / "admin.password"
+        make_password_file(password)
         self.brokers = [
-            EmbeddedKafka(self.folder / f"node{seat.node}", settings=settings, heap=heap, seats=seats, node=seat.node)
+            EmbeddedKafka(
+                self.folder / f"node{seat.node}",
+                settings=settings,
+                password_file=password,
+                heap=heap,
+                seats=seats,
+                node=seat.node,
+            )
             for seat in seats
         ]
 
@@ -298,6 +306,11 @@ class KafkaCluster:
     def bootstrap(self) -> str:
         """Every broker's address, separated by commas."""
         return ",".join(broker.bootstrap for broker in self.brokers)
+
+    @property
+    def cluster(self) -> Cluster:
+        """All brokers, as their administrator."""
+        return replace(self.brokers[0].cluster, bootstrap=self.bootstrap)
 
     async def start(self) -> None:
         """Start all brokers together and return when each sees all."""

@@ -1,0 +1,145 @@
+"""Makes a broker what the contracts say: topics, users and rights; shows what differs first, and can be run again.
+
+Ours is what belongs to this country: its topics, and rights and logins of users called ``xa.<name>``. Of those, what no
+file declares is taken away, except topics. Everything else on the broker is left alone and named.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import AuthenticationFailedError, SaslAuthenticationFailed
+from kintsugi.kafka import Cluster, make_password_file
+
+from kintsugi_office import access, rights, topics
+from kintsugi_office.broker import broker
+from kintsugi_office.project import Layout
+from kintsugi_office.rights import Right
+from kintsugi_office.topics import Drift, TopicPlan
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What the contracts say of one country. ``users`` are short names, as :mod:`kintsugi_office.access` has them."""
+
+    country: str
+    topics: list[TopicPlan]
+    users: list[str]
+    rights: set[Right]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What would have to be done for a broker to be as declared."""
+
+    topics: Drift
+    new_users: list[str] = field(default_factory=list)
+    locked_out: list[str] = field(default_factory=list)
+    """Users whose password is not the one the broker knows."""
+    old_users: list[str] = field(default_factory=list)
+    """Names on the broker that were ours and are declared no more."""
+    new_rights: list[Right] = field(default_factory=list)
+    old_rights: list[Right] = field(default_factory=list)
+    foreign: list[Right] = field(default_factory=list)
+    """Rights of others on topics or groups that are ours, or on everything."""
+
+    @property
+    def none(self) -> bool:
+        """Whether there is nothing to do."""
+        drift = self.topics
+        return not any(
+            (drift.absent, drift.changed, drift.refused, self.new_users, self.locked_out, self.old_users)
+        ) and not (self.new_rights or self.old_rights)
+
+
+def declared(contracts: Path, country: str, *, also: Iterable[str] = ()) -> Declared:
+    """Topics, users and rights by the files of a contracts folder. ``also`` names users without any right of theirs.
+
+    Raises TopicRefused naming a file that cannot be used.
+    """
+    plans = [*topics.planned(contracts, country), *topics.streams(contracts, country)]
+    users = {access.OFFICE, *also, *rights.users_of(plans)}
+    return Declared(country, plans, sorted(users), rights.wanted(country, plans))
+
+
+async def compare(admin: Cluster, layout: Layout, wanted: Declared) -> Difference:
+    """How a broker differs, asked as its administrator. Passwords are those that the data folder keeps."""
+    drift, (users, there) = await asyncio.gather(topics.drift(admin, wanted.topics), asyncio.to_thread(_ask, admin))
+    names = {access.username(wanted.country, user): user for user in wanted.users}
+    known = [user for name, user in names.items() if name in users]
+    taken = await asyncio.gather(*(_logs_in(admin, layout, wanted.country, user) for user in known))
+    mine = {right for right in there if rights.ours(wanted.country, right.principal)}
+    return Difference(
+        drift,
+        new_users=[user for name, user in names.items() if name not in users],
+        locked_out=[user for user, fine in zip(known, taken, strict=True) if not fine],
+        old_users=sorted(each for each in users - names.keys() if rights.ours(wanted.country, f"User:{each}")),
+        new_rights=sorted(wanted.rights - mine),
+        old_rights=sorted(mine - wanted.rights),
+        foreign=sorted(right for right in there - mine if rights.concerns(wanted.country, right)),
+    )
+
+
+async def apply(
+    admin: Cluster, layout: Layout, wanted: Declared, *, replication: int = 1, found: Difference | None = None
+) -> Difference:
+    """Make the broker as declared and return what was done: first what is added, then what is taken away.
+
+    Raises TopicRefused, with nothing changed, where a topic must not become what its file says.
+    """
+    difference = found or await compare(admin, layout, wanted)
+    await topics.change(admin, wanted.topics, difference.topics, replication=replication)
+    await asyncio.to_thread(_change, admin, layout, wanted.country, difference)
+    return difference
+
+
+def counted(wanted: Declared) -> str:
+    """How much is declared, in words."""
+    return f"{len(wanted.topics)} topics, {len(wanted.users)} users, {len(wanted.rights)} rights"
+
+
+def taken_away(difference: Difference) -> list[str]:
+    """What was ours on the broker and no file declares any more, a line each, for the person who starts an office."""
+    return [f"Kafka: {name} has no login any more; no file names it" for name in difference.old_users] + [
+        f"Kafka: taken away: {right.user} {right}" for right in difference.old_rights
+    ]
+
+
+def _ask(admin: Cluster) -> tuple[set[str], set[Right]]:
+    with broker(admin) as there:
+        return there.users(), there.rights()
+
+
+def _change(admin: Cluster, layout: Layout, country: str, difference: Difference) -> None:
+    passwords = {}
+    for user in (*difference.new_users, *difference.locked_out):
+        make_password_file(layout.kafka_password(user))
+        password = access.login(layout, admin.bootstrap, country, user).password
+        assert password is not None
+        passwords[access.username(country, user)] = password
+    with broker(admin) as there:
+        there.set_passwords(passwords)
+        there.allow(difference.new_rights)
+        there.withdraw(difference.old_rights)
+        there.remove_users(difference.old_users)
+
+
+async def _logs_in(admin: Cluster, layout: Layout, country: str, user: str) -> bool:
+    """Whether the broker takes the password that the data folder keeps."""
+    if not layout.kafka_password(user).exists():
+        return False
+    login = access.login(layout, admin.bootstrap, country, user)
+    client = AIOKafkaAdminClient(**(admin.client() | _who(login)))
+    try:
+        await client.start()
+    except (AuthenticationFailedError, SaslAuthenticationFailed):
+        return False
+    finally:
+        await client.close()
+    return True
+
+
+def _who(login: Cluster) -> dict[str, str]:
+    return {name: value for name, value in login.client().items() if name.startswith("sasl_plain_")}
