@@ -49,7 +49,8 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Remark]]:
 
 def test_every_committed_document_is_accepted_without_a_warning() -> None:
     """The one remark is that AsyncAPI 3.1 is out; the documents are of 3.0, which every tool reads."""
-    found = check(NODE, [ROOT / "contracts" / name for name in files.texts(load(ROOT / "contracts"))])
+    contracts = ROOT / "contracts"
+    found = check(NODE, [contracts / files.PLATFORM, *sorted((contracts / "asyncapi").glob("*.yaml"))])
     assert {(remark.severity, remark.code) for remark in found} <= {("information", "asyncapi-latest-version")}
 
 

@@ -98,14 +98,12 @@ def platform(folder: Folder) -> Node:
 
 def of_party(folder: Folder, party: Party) -> Node:
     """What one service or partner sends and receives."""
-    what = f"the partner `{party.name}` of `{party.country}`" if party.country else f"the service `{party.name}`"
-    return _document(
-        folder,
-        [party],
-        title=f"Kintsugi: {party.file}",
-        description=f"What {what} sends and receives. A replacement in any language keeps to this.",
-        root="../",
+    said = (
+        f"What the partner `{party.name}` of the country office `{party.country}` may read."
+        if party.country
+        else f"What the service `{party.name}` sends and receives. A replacement in any language keeps to this."
     )
+    return _document(folder, [party], title=f"Kintsugi: {party.file}", description=said, root="../")
 
 
 def _document(folder: Folder, who: Iterable[Party], *, title: str, description: str, root: str) -> Node:
@@ -116,7 +114,7 @@ def _document(folder: Folder, who: Iterable[Party], *, title: str, description: 
     messages = {
         c.message(v): _message(folder, c, v, root) for c in channels for v in c.versions if c.message(v) in used
     }
-    forgotten = {f"{c.key}.forget": _forget() for c in channels if f"{c.key}.forget" in used}
+    forgotten = {f"{c.key}.forget": _forget(c) for c in channels if f"{c.key}.forget" in used}
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -135,12 +133,7 @@ def _document(folder: Folder, who: Iterable[Party], *, title: str, description: 
                 **({"cloudevent": service_trait()} if any(not c.country for c in channels) else {}),
                 **({"stream": stream_trait()} if any(c.country for c in channels) else {}),
             },
-            "parameters": {
-                "country": {
-                    "description": "The country office: ISO 3166-1 alpha-2 in small letters; xa to xz are fictional.",
-                    "examples": ["xa"],
-                }
-            },
+            **({"parameters": {"country": _COUNTRY}} if any(not c.country for c in channels) else {}),
             "securitySchemes": {
                 _SECURITY: {
                     "type": _SECURITY,
@@ -150,6 +143,11 @@ def _document(folder: Folder, who: Iterable[Party], *, title: str, description: 
         },
     }
 
+
+_COUNTRY = {
+    "description": "The country office: ISO 3166-1 alpha-2 in small letters; xa to xz are fictional.",
+    "examples": ["xa"],
+}
 
 _RULES = """\
 - Ignore fields and headers you do not know, and read a code you do not know as `unknown`: so a contract grows.
@@ -320,14 +318,14 @@ def _message(folder: Folder, channel: _Channel, version: Version, root: str) -> 
     }
 
 
-def _forget() -> Node:
+def _forget(channel: _Channel) -> Node:
     return {
         "name": "forget",
         "title": "Forget",
         "summary": "Delete what you hold of this case, then acknowledge it.",
         "description": "A record without a value. The acknowledgement goes to the country office over HTTP.",
         "contentType": "application/json",
-        "headers": forget_headers(),
+        "headers": forget_headers(channel.versions[-1].type),
         "payload": {"type": "null", "description": "No value."},
         "bindings": {"kafka": stream_key()},
     }

@@ -72,14 +72,12 @@ def value_of(schema: Schema) -> str:
     names = [each for each in kind if each != "null"] if isinstance(kind, list) else [kind]
     if names == ["object"] and isinstance(schema.get("additionalProperties"), dict):
         return f"map to {value_of(schema['additionalProperties'])}"
-    said = " or ".join(map(str, names))
+    said = str(schema["format"]) if "format" in schema else " or ".join(map(str, names))
     return " ".join([escape(said), *_bounds(schema)])
 
 
 def _bounds(schema: Schema) -> Iterator[str]:
-    if "format" in schema:
-        yield escape(str(schema["format"]))
-    elif "pattern" in schema:
+    if "pattern" in schema and "format" not in schema:
         yield code(str(schema["pattern"]))
     least, most = schema.get("minimum"), schema.get("maximum")
     if least is not None or most is not None:

@@ -110,8 +110,9 @@ def stream_trait() -> Schema:
     }
 
 
-def forget_headers() -> Schema:
+def forget_headers(ce_type: str) -> Schema:
     """Of a record without a value, which asks the partner to delete what it holds of a case."""
+    kind = {"description": "The event of the stream.", "type": "string", "const": ce_type}
     common = {name: part for name, part in _common().items() if name not in ("ce_dataschema", "content-type")}
     purge = {
         "ce_purgeid": _text(
@@ -119,7 +120,7 @@ def forget_headers() -> Schema:
         ),
         "ce_purgedue": _text("Until when the data must be deleted.", _INSTANT, "2026-12-01T12:00:00Z"),
     }
-    return _stream_headers(common | purge)
+    return _stream_headers(common | {"ce_type": kind} | purge)
 
 
 def stream_key() -> Schema:

@@ -104,7 +104,7 @@ def _connect(document: Node) -> Iterator[str]:
             *(["Login", f"{code(schemes[name]['type'])}. {inline(schemes[name]['description'])}"] for name in names),
         ]
         yield table(["What", "Is"], rows, class_="plain")
-    for name, parameter in document["components"]["parameters"].items():
+    for name, parameter in document["components"].get("parameters", {}).items():
         examples = ", ".join(code(each) for each in parameter["examples"])
         yield tag("p", code(f"{{{name}}}"), f": {inline(parameter['description'])} Such as {examples}.")
 
