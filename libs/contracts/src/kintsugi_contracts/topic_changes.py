@@ -21,8 +21,22 @@ _FOR_LIFE = {
     "partitions": "the number of partitions decides where a key goes; more is a new major topic",
 }
 _FOR_EVER = 1 << 62
-_LONGER_IS_FINE = {"retention.ms", "retention.bytes", "delete.retention.ms", "min.compaction.lag.ms"}
-_SHORTER_IS_FINE = {"max.compaction.lag.ms"}
+_GONE = "records would go that readers may still need to rebuild from"
+_STAYS = "what was withdrawn would stay readable for longer"
+_LATE = "records could arrive later than a withdrawal allows"
+_NUMBERS: dict[str, tuple[str, tuple[Verdict, str], tuple[Verdict, str]]] = {
+    name: (unset, (Verdict.fine if less is None else Verdict.forbidden, less or "stricter than before"), more)
+    for name, unset, less, more in (
+        ("retention.ms", "604800000", _GONE, (Verdict.fine, "records stay longer")),
+        ("retention.bytes", "-1", _GONE, (Verdict.fine, "records stay longer")),
+        ("delete.retention.ms", "86400000", _GONE, (Verdict.fine, "readers have longer to see what went")),
+        ("min.compaction.lag.ms", "0", _GONE, (Verdict.forbidden, _STAYS)),
+        ("max.compaction.lag.ms", "-1", None, (Verdict.forbidden, _STAYS)),
+        ("message.timestamp.before.max.ms", "-1", None, (Verdict.forbidden, _LATE)),
+        ("message.timestamp.after.max.ms", "-1", None, (Verdict.forbidden, _LATE)),
+    )
+}
+"""Settings that are numbers: what holds when one is not set, the verdict on less, and the verdict on more."""
 _HARMLESS = ("segment.", "compression.", "flush.", "min.insync.", "preallocate", "index.", "min.cleanable.")
 
 
@@ -55,32 +69,21 @@ def _config(old: TopicFile, new: TopicFile) -> Iterator[Said]:
 
 
 def _setting(name: str, before: str | None, after: str | None) -> tuple[Verdict, str]:
-    if name in _LONGER_IS_FINE | _SHORTER_IS_FINE | {"max.message.bytes"}:
-        old, new = _number(before), _number(after)
-        if old is None or new is None:
-            return Verdict.forbidden, "what the broker then does is not written here; give a number"
-        if name == "max.message.bytes":
-            if new < old:
-                return Verdict.major, "records that producers may write today would be refused; it takes a new topic"
-            return Verdict.fine, "records may be larger; every reader must be able to hold one"
-        if name in _SHORTER_IS_FINE:
-            if new > old:
-                return Verdict.forbidden, "what was withdrawn would stay readable for longer"
-            return Verdict.fine, "what was withdrawn goes sooner"
-        if new < old:
-            return Verdict.forbidden, "records would go that readers may still need to rebuild from"
-        return Verdict.fine, "records stay longer"
+    if name in _NUMBERS:
+        unset, less, more = _NUMBERS[name]
+        return less if _number(after or unset) < _number(before or unset) else more
+    if name == "max.message.bytes" and before and after:
+        if _number(after) < _number(before):
+            return Verdict.major, "records that producers may write today would be refused"
+        return Verdict.fine, "records may be larger, and every reader must be able to hold one"
     if name.startswith(_HARMLESS):
         return Verdict.fine, "how the broker stores it is no part of the contract"
     return Verdict.forbidden, "what readers may count on would change under them"
 
 
-def _number(value: str | None) -> int | None:
-    """A setting as a number; -1 is for ever. None when it is absent or no number."""
-    try:
-        number = int(value or "")
-    except ValueError:
-        return None
+def _number(value: str) -> int:
+    """A setting as a number; -1 is for ever."""
+    number = int(value)
     return _FOR_EVER if number == -1 else number
 
 

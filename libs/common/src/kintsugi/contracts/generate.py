@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 import textwrap
@@ -328,7 +329,7 @@ def modules(contracts: Path, out_folder: Path) -> dict[str, str]:
             if name in done:
                 continue
             done.add(name)
-            for version in entry["versions"]:
+            for version in _versions(contracts / "events" / name, entry["versions"]):
                 _event(
                     module if alone else several[name.startswith("input.")],
                     contracts / "events" / name,
@@ -349,6 +350,12 @@ def modules(contracts: Path, out_folder: Path) -> dict[str, str]:
     index += ["", f"__all__ = {json.dumps(sorted(names))}", ""]
     files["__init__.py"] = "\n".join(index)
     return {name: _formatted(text, out_folder / name) for name, text in files.items()}
+
+
+def _versions(folder: Path, listed: list[int]) -> list[int]:
+    """The versions that may be written, and those that consumers prepare for: they need the model first."""
+    standing = (re.fullmatch(r"v([1-9][0-9]*)\.schema\.json", file.name) for file in folder.glob("v*.schema.json"))
+    return sorted({*listed, *(int(match[1]) for match in standing if match)})
 
 
 def _formatted(text: str, path: Path) -> str:

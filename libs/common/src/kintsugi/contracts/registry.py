@@ -80,7 +80,11 @@ def decode(model: type[Event], raw: bytes | str, *, source: str, id: str) -> Eve
 
     Raises pydantic.ValidationError when the value breaks the contract of its own version.
     """
-    event: Event = model.decode(raw, source=source, id=id)
+    return lifted(model.decode(raw, source=source, id=id))
+
+
+def lifted(event: Event) -> Event:
+    """The same fact in the newest version there is an upcaster for."""
     while (lift := _UPCASTERS.get(event.type)) is not None:
         event = lift(event)
     return event
@@ -178,3 +182,7 @@ def schema_path(contracts: Path, ce_type: str, purpose: Purpose | str | None = N
         raise ContractError(f"{ce_type!r} is no event type; it reads kintsugi.<subject>.<fact>.v<major>")
     sealed = f".sealed.{purpose}" if purpose else ""
     return contracts / "events" / match.group(1) / f"v{match.group(2)}{sealed}.schema.json"
+
+
+# Last, because they are declared with `upcast`; here, so that whoever can decode has them.
+from kintsugi.contracts import upcasters as upcasters  # noqa: E402

@@ -1,0 +1,90 @@
+"""The gate: a contracts folder against its own rules and against every release there ever was."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from kintsugi.contracts.registry import ContractError
+from kintsugi.pack.findings import Finding
+
+from kintsugi_contracts import majors
+from kintsugi_contracts.changes import Change, between, merged
+from kintsugi_contracts.folder import Folder, load
+from kintsugi_contracts.releases import Release, against, freeze, releases, same_as, tampered
+from kintsugi_contracts.rules import police
+from kintsugi_contracts.schema_changes import Verdict
+
+WORKING = "working"
+"""The name of the folder as it stands, beside the versions that are released."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the gate found."""
+
+    path: Path
+    releases: tuple[str, ...]
+    """What the folder was compared with, the oldest first."""
+    findings: tuple[Finding, ...]
+    """Breaches of the rules. While a file cannot be read at all, nothing is compared."""
+    changes: tuple[Change, ...]
+    """What changed since the releases, the worst first."""
+    folder: Folder | None
+
+    @property
+    def passes(self) -> bool:
+        """Whether this may be merged."""
+        return not self.findings and all(c.verdict is Verdict.fine for c in self.changes)
+
+
+def check(contracts: Path, ref: str | None = None) -> Report:
+    """Judge a folder; with a git reference, also whether releases stand as they do there.
+
+    Raises ContractError when there is nothing to judge, or nothing to judge it by.
+    """
+    folder, found = police(contracts)
+    standing = releases(contracts)
+    broken = [*tampered(contracts), *(against(contracts, ref) if ref else ())]
+    changes = sorted(set(broken), key=lambda c: (c.file, c.said))
+    if folder is not None:
+        spoiled = {c.subject for c in broken}
+        frozen = {r.version: r.folder() for r in standing if f"release {r.version}" not in spoiled}
+        changes += merged({version: between(old, folder) for version, old in frozen.items()})
+        changes += majors.changes(folder, frozen)
+        found = [*found, *majors.findings(folder, frozen)]
+    changes = list(dict.fromkeys(changes))
+    return Report(contracts, tuple(r.version for r in standing), tuple(sorted(set(found))), tuple(changes), folder)
+
+
+def diff(contracts: Path, old: str, new: str) -> list[Change]:
+    """What changed between two releases, or between one and the working folder.
+
+    Raises ContractError when there is no such release, or a folder cannot be read.
+    """
+    before, after = _named(contracts, old), _named(contracts, new)
+    return [*between(before, after), *majors.changes(after, {old: before})]
+
+
+def release(contracts: Path, version: str) -> Release:
+    """Freeze the folder as a release, after the gate.
+
+    Raises ContractError when the gate does not pass, nothing changed, or the version is not above the last one.
+    """
+    report = check(contracts)
+    if not report.passes:
+        raise ContractError(f"{contracts} does not pass; run `kintsugi contracts check` and mend what it says")
+    last = next(reversed(releases(contracts)), None)
+    if last and same_as(contracts, last):
+        raise ContractError(f"nothing has changed since {last.version}; there is nothing to release")
+    return freeze(contracts, version)
+
+
+def _named(contracts: Path, name: str) -> Folder:
+    if name == WORKING:
+        return load(contracts)
+    known = {r.version: r for r in releases(contracts)}
+    if name not in known:
+        listed = ", ".join([*known, WORKING])
+        raise ContractError(f"there is no release {name}; known: {listed}")
+    return known[name].folder()

@@ -1,0 +1,167 @@
+"""A new major version beside an old one: taken by every consumer, and reached from old facts by upcasters."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from kintsugi.contracts.registry import by_type, lifted
+from kintsugi.pack.findings import Finding
+
+from kintsugi_contracts import schema_changes
+from kintsugi_contracts.changes import Change, unsealed, whole
+from kintsugi_contracts.folder import Event, Example, Folder, Version
+from kintsugi_contracts.rules.models import unreadable
+from kintsugi_contracts.schema_changes import Verdict
+
+
+def findings(folder: Folder, releases: dict[str, Folder]) -> Iterator[Finding]:
+    """What keeps new majors from being accepted, and what released examples today's consumers cannot read."""
+    yield from _upcasters(folder)
+    for release, old in releases.items():
+        for event in old.events.values():
+            for version in event.versions.values():
+                yield from _for_ever(f"released/{release}/", old, version, folder)
+        for stream in old.streams:
+            for version in stream.event.versions.values():
+                yield from _stream(f"released/{release}/", old, version, folder)
+    for event in folder.events.values():
+        for version in list(event.versions.values()):
+            if version.major < max(event.versions):
+                yield from _lifted("", version, folder)
+
+
+def changes(folder: Folder, releases: dict[str, Folder]) -> Iterator[Change]:
+    """The new majors, each told once; and sensitivity lowered on the way, which no major excuses."""
+    for name, event in folder.all_events().items():
+        released = {m for f in releases.values() if name in f.all_events() for m in f.all_events()[name].versions}
+        for newer, older in zip(sorted(event.versions)[1:], sorted(event.versions), strict=False):
+            after, before = event.versions[newer], event.versions[older]
+            yield from _lowered(folder, before, after)
+            if newer not in released and not name.startswith("share."):
+                yield _new(folder, event, older, newer)
+
+
+def _new(folder: Folder, event: Event, older: int, newer: int) -> Change:
+    after = event.versions[newer]
+    readings = folder.readings(event.name)
+    waiting = [c for c, r in readings.items() if newer not in r.versions]
+    written = any(newer in t.spec.events[event.name].versions for t in folder.topics_of(event.name))
+    subject = f"{event.name} v{newer}"
+    if written:
+        said = f"version {newer} may be written; version {older} stays readable by an upcaster"
+        order = "The producer may switch: every consumer takes both."
+    elif waiting:
+        said = f"version {newer} is prepared beside version {older}, and nobody may write it yet"
+        order = (
+            f"Next: {', '.join(waiting)} take{'s' * (len(waiting) == 1)} it; then the topic file lists both versions."
+        )
+    else:
+        said = f"version {newer} is prepared beside version {older}, and every consumer takes it"
+        order = "Next: the topic file lists both versions; then the producer switches."
+    return Change(Verdict.fine, "major-added", after.document.name, 1, subject, said, order, tuple(readings))
+
+
+def _lowered(folder: Folder, before: Version, after: Version) -> Iterator[Change]:
+    deltas = [*unsealed(before, after)]
+    for purpose in (None, *(p for p in before.sealed if p in after.sealed)):
+        found = schema_changes.compare(whole(folder, before, purpose), whole(folder, after, purpose))
+        deltas += [d for d in found if d.rule == "sensitivity"]
+    for delta in deltas:
+        if delta.verdict is Verdict.forbidden:
+            document = folder.schemas[delta.place.id]
+            field = f"`{'.'.join(delta.field)}`"
+            said = delta.said.replace("{field}", field)
+            order = "Keep it as it was: no new major version lowers what a person was promised."
+            line = document.where(delta.place.path)[0]
+            subject = f"{after.name} v{after.major}"
+            yield Change(Verdict.forbidden, delta.rule, document.name, line, subject, said, order)
+
+
+def _upcasters(folder: Folder) -> Iterator[Finding]:
+    """Each version but the newest needs a way up, as soon as a consumer takes the newer one."""
+    for event in folder.events.values():
+        for version in event.versions.values():
+            newest = event.newest
+            example = next(iter(version.examples_of("accept")), None)
+            if version.major == newest.major or by_type(version.type) is None or example is None:
+                continue
+            if unreadable(version, example):
+                continue
+            try:
+                reached = _lift(version, example)
+            except Exception:  # noqa: S112 - told with the example it fails on
+                continue
+            if reached is None or reached[0] != newest.type:
+                yield newest.document.finding(
+                    [],
+                    f"{version.type} cannot be read as {newest.type}: there is no upcaster",
+                    f'declare one in kintsugi.contracts.upcasters: @upcast("{version.type}", to="{newest.type}")',
+                )
+
+
+def _for_ever(prefix: str, old: Folder, version: Version, folder: Folder) -> Iterator[Finding]:
+    """Every example of a release is valid by its own schema, and today's consumers read it."""
+    for purpose, document in version.schemas():
+        validator = old.validator(document)
+        for example in version.examples_of("accept", purpose):
+            name = prefix + example.document.name
+            if not validator.is_valid(example.document.data):
+                yield Finding(name, 1, 1, "a released example that its own schema refuses", "put the release back")
+            elif why := unreadable(version, example):
+                said = f"today's consumers cannot read this released example: {why}"
+                yield Finding(name, 1, 1, said, "take the change back: records like it stand")
+    yield from _lifted(prefix, version, folder)
+
+
+def _stream(prefix: str, old: Folder, version: Version, folder: Folder) -> Iterator[Finding]:
+    """A partner's released examples are valid by their own schema and by today's."""
+    event = folder.all_events().get(version.name)
+    today = event.versions.get(version.major) if event else None
+    for purpose, document in version.schemas():
+        schemas = [old.validator(document)]
+        if today and purpose is None:
+            schemas.append(folder.validator(today.document))
+        for example in version.examples_of("accept", purpose):
+            if not all(v.is_valid(example.document.data) for v in schemas):
+                said = "a released example that the schema refuses"
+                yield Finding(prefix + example.document.name, 1, 1, said, "put the schema back as it was released")
+
+
+def _lift(version: Version, example: Example) -> tuple[str, bytes] | None:
+    """The type a value reaches by upcasters, and the value it then is; None when an upcaster fails."""
+    model = by_type(version.type)
+    if model is None:
+        return None
+    event = lifted(model.decode(example.document.text))
+    return event.type, event.encode()
+
+
+def _lifted(prefix: str, version: Version, folder: Folder) -> Iterator[Finding]:
+    """Old examples, lifted, are valid by the schema of the version they reach."""
+    event = folder.events.get(version.name)
+    if event is None or version.major == event.newest.major:
+        return
+    targets = {v.type: v for v in event.versions.values()}
+    for example in version.examples_of("accept"):
+        name = prefix + example.document.name
+        if unreadable(version, example):
+            continue
+        try:
+            reached = _lift(version, example)
+        except Exception as error:  # whatever an upcaster raises is the finding
+            said = f"the upcaster fails on this example: {type(error).__name__}: {error}"
+            yield Finding(name, 1, 1, said, "mend it in kintsugi.contracts.upcasters")
+            continue
+        target = targets.get(reached[0]) if reached else None
+        if reached and target and target is not version:
+            for breach in folder.validator(target.document).iter_errors(json.loads(reached[1])):
+                said = f"lifted to version {target.major} this example breaks its schema: {breach.message[:160]}"
+                yield Finding(name, 1, 1, said, "mend the upcaster in kintsugi.contracts.upcasters")
+    for purpose, document in event.newest.sealed.items():
+        validator = folder.validator(document)
+        for example in version.examples_of("accept", purpose):
+            if not validator.is_valid(example.document.data):
+                said = f"version {event.newest.major} cannot open what was sealed as version {version.major}"
+                mend = "let its schema take the old plaintext: an upcaster copies sealed values as they are"
+                yield Finding(prefix + example.document.name, 1, 1, said, mend)
