@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -20,9 +21,9 @@ NewDatabase = Callable[..., Awaitable[str]]
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def scene(infrastructure: Infrastructure, new_database: NewDatabase) -> AsyncIterator[Scene]:
+async def scene(infrastructure: Infrastructure, new_database: NewDatabase, tmp_path: Path) -> AsyncIterator[Scene]:
     """A service that has not run yet."""
-    made = Scene(infrastructure, country(), await new_database())
+    made = Scene(infrastructure, country(), await new_database(), tmp_path)
     async with made.opened():
         yield made
     Trouble.raising = False

@@ -36,7 +36,7 @@ from kintsugi.turn import Office
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from tests.infrastructure import Infrastructure
+from tests.infrastructure import Infrastructure, told
 from tests.integration.recovered.desk import application
 
 _CONTRACTS = Path(__file__).parents[3] / "contracts"
@@ -46,10 +46,11 @@ _PACK: Any = SimpleNamespace(tightened=lambda _service, _handler: ())
 class Scene:
     """One country of its own: three topics, the sources' counters, and the database of the service."""
 
-    def __init__(self, infrastructure: Infrastructure, country: str, url: str) -> None:
+    def __init__(self, infrastructure: Infrastructure, country: str, url: str, folder: Path) -> None:
         self.infrastructure = infrastructure
         self.country = country
         self.url = url
+        self._login = told(infrastructure.cluster, folder)
         self.sent: dict[tuple[str, str], int] = {}
         self._producer = AIOKafkaProducer(**infrastructure.cluster.client())
 
@@ -57,10 +58,10 @@ class Scene:
     def settings(self) -> Settings:
         """What a recovery is told."""
         return Settings(
+            **{name.removeprefix("KINTSUGI_").lower(): value for name, value in self._login.items()},
             country=self.country,
             countries=Path("countries"),
             contracts=_CONTRACTS,
-            bootstrap=self.infrastructure.bootstrap,
             database_url=self.url,
             keyring_url="postgresql+asyncpg://nobody@127.0.0.1:1/none",
             http_port=1,
@@ -186,6 +187,7 @@ class Scene:
     async def replace_by(self, url: str) -> None:
         """Another database takes the place, empty but migrated."""
         self.url = url
+        self._login = told(infrastructure.cluster, folder)
         await self.migrate()
 
     async def migrate(self) -> None:

@@ -54,6 +54,12 @@ class Cluster:
             }
         return options
 
+    @property
+    def on_this_machine(self) -> bool:
+        """Whether every address is the loopback."""
+        hosts = [address.rpartition(":")[0] for address in self.bootstrap.split(",")]
+        return all(host in ("localhost", "[::1]") or host.startswith("127.") for host in hosts)
+
     def tls(self) -> ssl.SSLContext:
         """Verifies the broker's certificate and name."""
         return ssl.create_default_context(cafile=self.ca_file)

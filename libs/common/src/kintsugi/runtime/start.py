@@ -15,6 +15,7 @@ from kintsugi import failpoints, logs
 from kintsugi.application import Application
 from kintsugi.auth import AuthError
 from kintsugi.http.liveness import LivenessServer, Watchdog, beat_event_loop
+from kintsugi.kafka import Protocol
 from kintsugi.keyring import KeyringError
 from kintsugi.pack import PackError
 from kintsugi.runtime.database import CannotStart
@@ -139,6 +140,7 @@ def _refuse_weak(name: str, settings: Settings) -> None:
     weak: list[str] = []
     if failpoints.armed():
         weak.append("KINTSUGI_FAILPOINT is set: unset it")
+    weak += _weak_login(settings)
     if settings.replication_factor < 3:
         weak.append("KINTSUGI_REPLICATION_FACTOR is below 3: use three brokers")
     if settings.min_insync_replicas < 2:
@@ -147,3 +149,19 @@ def _refuse_weak(name: str, settings: Settings) -> None:
         weak.append("KINTSUGI_PUBLIC_URL is not https: a provider's link would travel readable")
     if weak:
         raise SettingsError(f"service '{name}' refuses to start in production:\n  " + "\n  ".join(weak))
+
+
+def _weak_login(settings: Settings) -> list[str]:
+    """What is wrong with how Kafka is spoken with. On one machine alone a network need not be kept from others."""
+    cluster = settings.cluster()
+    if cluster.username is None:
+        return [
+            "KINTSUGI_KAFKA_PROTOCOL is PLAINTEXT and no user is named: set KINTSUGI_KAFKA_USERNAME, "
+            "KINTSUGI_KAFKA_PASSWORD_FILE and SASL_SSL, so that the broker knows who writes"
+        ]
+    if cluster.protocol is not Protocol.sasl_ssl and not cluster.on_this_machine:
+        return [
+            f"KINTSUGI_KAFKA_PROTOCOL is {cluster.protocol} and {cluster.bootstrap} is another machine: set SASL_SSL, "
+            "or what is written and who writes it can be read on the way"
+        ]
+    return []
