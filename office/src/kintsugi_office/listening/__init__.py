@@ -1,0 +1,1 @@
+"""``kintsugi listen`` and ``kintsugi environment``: subscribing inside the office."""
