@@ -246,7 +246,9 @@ def _operations(channel: _Channel, party: Party) -> Iterator[tuple[str, Node]]:
                 party,
                 action="receive",
                 title=f"{party.name} reads {channel.topic.name}",
-                summary=f"What `{party.name}` relies on. It ignores every other event and field of the topic.",
+                summary=f"What `{party.name}` may read."
+                if party.country
+                else f"What `{party.name}` relies on. It ignores every other event and field of the topic.",
                 messages=[*map(channel.message, versions), *forget],
                 binding={"groupId": _identifier(party, "group"), "clientId": _identifier(party, "client")},
             )
