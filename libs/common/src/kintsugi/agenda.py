@@ -56,7 +56,11 @@ Agenda = dict[str, Entry]
 
 
 class Message(_Frozen):
-    """What ``prepare`` returns when the send may leave now. Addresses and texts never show in a repr."""
+    """What ``prepare`` returns when the send may leave now. Addresses and texts never show in a repr.
+
+    On a stream ``to`` is the topic, ``subject`` the key and ``body`` the value; a ``tombstone`` has none.
+    ``decided_at`` is set by the kit: the machine's clock before the state was read that this was decided on.
+    """
 
     to: SecretStr
     subject: SecretStr
@@ -64,6 +68,8 @@ class Message(_Frozen):
     template: str
     locale: str
     headers: Mapping[str, str] = Field(default_factory=dict)
+    tombstone: bool = False
+    decided_at: AwareDatetime | None = None
 
 
 class Postpone(_Frozen):

@@ -1,4 +1,4 @@
-"""Who calls: bearer tokens of staff (JWT, Ed25519), and the sealed links by which providers answer without an account.
+"""Who calls: bearer tokens of staff and integrators (JWT, Ed25519), and the sealed links by which providers answer.
 
 Only the algorithm EdDSA and one pinned key are ever accepted, whatever a token's header says.
 """
@@ -36,7 +36,10 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from kintsugi.http.problems import Problem
 
-ROLES: Final = frozenset({"caseworker", "supervisor", "operator"})
+STAFF: Final = frozenset({"caseworker", "supervisor", "operator"})
+INTEGRATOR: Final = "integrator"
+"""A partner with a stream of its own; the token's subject is its name in the country pack."""
+ROLES: Final = STAFF | {INTEGRATOR}
 AUDIENCE: Final = "kintsugi"
 ALGORITHMS: Final = ["EdDSA"]
 
@@ -80,7 +83,7 @@ _EXPLAINED: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who sent a request: an opaque staff id, roles out of `ROLES`, and the country of the office."""
+    """Who sent a request: an opaque staff id or an integrator's name, roles out of `ROLES`, and the country."""
 
     sub: str
     roles: frozenset[str]
@@ -117,7 +120,9 @@ def issuer_of(country: str) -> str:
 
 
 def issue(private_key: bytes, role: str, subject: str, ttl: timedelta, country: str) -> str:
-    """A signed token for one staff member and role. `private_key` is PEM, `ttl` counts by the machine clock.
+    """A signed token for one member of staff or integrator, in one role.
+
+    `private_key` is PEM, `ttl` counts by the machine clock.
 
     Raises ValueError for an unknown role, a country that is not two lower-case letters, or a `ttl` not above zero.
     """
@@ -211,12 +216,13 @@ _bearer = HTTPBearer(auto_error=False, bearerFormat="JWT", description="A staff 
 
 
 def require(*roles: str) -> Callable[..., Awaitable[Caller]]:
-    """A FastAPI dependency that gives the Caller, who must have one of these roles; without roles, any of them.
+    """A FastAPI dependency that gives the Caller, who must have one of these roles; without roles, any of the staff's.
 
     The application's `Verifier` is `app.state.verifier`. Raises AuthError, which the border answers as a problem.
     """
     if unknown := set(roles) - ROLES:
         raise ValueError(f"no such role: {', '.join(sorted(unknown))}")
+    wanted = frozenset(roles) or STAFF
 
     async def caller(
         request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
@@ -225,7 +231,7 @@ def require(*roles: str) -> Callable[..., Awaitable[Caller]]:
             raise AuthError("token_missing")
         verifier: Verifier = request.app.state.verifier
         found = verifier.verify(credentials.credentials)
-        if roles and found.roles.isdisjoint(roles):
+        if found.roles.isdisjoint(wanted):
             raise AuthError("role_missing")
         return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from kintsugi.agenda import Message
@@ -16,9 +17,29 @@ class DeliveryFailed(Exception):
         self.permanent = permanent
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long a message may be on its way, in seconds of the machine's clock.
+
+    ``start_within`` counts from before the state was read that it was decided on; ``end_within`` from its start.
+    """
+
+    start_within: float = 5.0
+    end_within: float = 30.0
+
+
 class Channel(Protocol):
-    """Carries one message. ``key`` is the same for every attempt at the same send (for mail, the Message-ID)."""
+    """Carries one message. ``key`` is the same for every attempt at the same send (for mail, the Message-ID).
+
+    A channel may have ``limits`` of its own.
+    """
 
     async def send(self, message: Message, key: str) -> None:
         """Returns when the other side has taken it. Raises :class:`DeliveryFailed`, or OSError and TimeoutError."""
         ...
+
+
+def limits_of(channel: Channel) -> Limits:
+    """The channel's own limits, or the usual ones."""
+    found = getattr(channel, "limits", None)
+    return found if isinstance(found, Limits) else Limits()

@@ -11,13 +11,13 @@ import hashlib
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Generic
 
 from sqlalchemy import text
 
 from kintsugi.agenda import Delivery, Message, Outcome, Postpone, Refuse, Result, Send
-from kintsugi.channels import Channel, DeliveryFailed
+from kintsugi.channels import Channel, DeliveryFailed, limits_of
 from kintsugi.clock import BusinessClock
 from kintsugi.contracts.causes import Cause
 from kintsugi.failpoints import reach
@@ -30,8 +30,6 @@ from kintsugi.turn import AgendaStuck, Causation
 
 LEASE = timedelta(minutes=2)
 DEFECT_DELAY = timedelta(minutes=1)
-START_WITHIN_SECONDS = 5.0
-SEND_SECONDS = 30.0
 RETRY_FIRST_SECONDS = 2
 RETRY_MOST_SECONDS = 300
 
@@ -79,7 +77,7 @@ ORDER BY t.claimed_at LIMIT 50
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A message that may leave now, for five seconds."""
+    """A message that may leave now, for as long as its channel's limits say."""
 
     claim: uuid.UUID
     subject: str
@@ -112,7 +110,7 @@ class Sends(Generic[S]):
         async with core.engine.begin() as connection:
             unit = Unit(core, connection, await self._clock.now(connection))
             # Counted from before the state was read: a process that is stopped while it commits must not send later.
-            decided = machine_seconds()
+            decided, decided_at = machine_seconds(), datetime.now(UTC)
             await unit.load([subject], create=False)
             loaded = unit.subjects.get(subject)
             send = loaded.agenda_before.get(name) if loaded else None
@@ -122,7 +120,7 @@ class Sends(Generic[S]):
             if await connection.scalar(_OPEN, {"subject": subject, "recipient": send.recipient}):
                 return None
             reach("send.claimed")
-            prepared = await self._prepared(unit, loaded, name, send)
+            prepared = await self._prepared(unit, loaded, name, send, row.attempt)
             if prepared is None:
                 await connection.execute(_LATER, {"subject": subject, "name": name, "delay": DEFECT_DELAY})
                 await unit.write()
@@ -154,7 +152,8 @@ class Sends(Generic[S]):
             self._committed(unit)
             return None
         reach("send.attempt_committed")
-        return Claimed(claim, subject, name, send, prepared, key_of(subject, name, send), row.attempt + 1, decided)
+        message = prepared.model_copy(update={"decided_at": decided_at})
+        return Claimed(claim, subject, name, send, message, key_of(subject, name, send), row.attempt + 1, decided)
 
     async def deliver(self, claimed: Claimed) -> None:
         """Sends outside any transaction and stores how it ended. Repeats nothing itself."""
@@ -212,11 +211,11 @@ class Sends(Generic[S]):
             return [row.claim for row in await connection.execute(_UNSETTLED)]
 
     async def _prepared(
-        self, unit: Unit[S], loaded: Loaded[S], name: str, send: Send
+        self, unit: Unit[S], loaded: Loaded[S], name: str, send: Send, attempts: int
     ) -> Message | Postpone | Outcome | None:
         """None where ``prepare`` raised: the subject is held, and the send is not tried again for a minute."""
         try:
-            prepared = await self._prepare(unit, loaded, name, send)
+            prepared = await self._prepare(unit, loaded, name, send, attempts)
         except TRANSIENT:
             raise
         except Exception as error:
@@ -231,18 +230,21 @@ class Sends(Generic[S]):
             return Postpone(reason=CASE_ON_HOLD)
         return prepared
 
-    async def _prepare(self, unit: Unit[S], loaded: Loaded[S], name: str, send: Send) -> Message | Postpone | Outcome:
+    async def _prepare(
+        self, unit: Unit[S], loaded: Loaded[S], name: str, send: Send, attempts: int
+    ) -> Message | Postpone | Outcome:
+        """``attempts`` were made before: what ends here without one may have left all the same."""
         if send.outward and (loaded.blocked or loaded.held or loaded.subject.progress.waiting):
             return Postpone(reason=CASE_ON_HOLD)
         if unit.now >= send.expires:
-            return Outcome(name=name, result=Result.expired, reason="expired")
+            return Outcome(name=name, result=Result.expired, reason="expired", attempt=attempts)
         preparation = self._core.service.preparation(name)
         keys = await self._core.fetch_keys((loaded.id, str(purpose)) for purpose in preparation.reads)
         unit.vault.keys.update(keys)
         ctx = unit.stepper.context(loaded.subject, unit.now)
         prepared = await unit.stepped(lambda: preparation.prepare(send, loaded.subject.state, ctx))
         if isinstance(prepared, Refuse):
-            return Outcome(name=name, result=Result.refused, reason=prepared.reason)
+            return Outcome(name=name, result=Result.refused, reason=prepared.reason, attempt=attempts)
         return prepared
 
     async def _decide(self, unit: Unit[S], loaded: Loaded[S], outcome: Outcome, trace: str | None) -> None:
@@ -271,14 +273,15 @@ class Sends(Generic[S]):
 
     async def _carry(self, claimed: Claimed) -> tuple[Result, str | None, float | None]:
         """Result, reason code, and for what is to be tried again the delay in seconds."""
-        if machine_seconds() - claimed.decided > START_WITHIN_SECONDS:
-            return Result.not_attempted, "started_too_late", float(RETRY_FIRST_SECONDS)
         channel = self._channels.get(claimed.send.channel)
         if channel is None:
             return Result.failed, "no_such_channel", None
+        limits = limits_of(channel)
+        if machine_seconds() - claimed.decided > limits.start_within:
+            return Result.not_attempted, "started_too_late", float(RETRY_FIRST_SECONDS)
         safe = claimed.send.delivery is Delivery.at_least_once
         try:
-            async with asyncio.timeout(SEND_SECONDS):
+            async with asyncio.timeout(limits.end_within):
                 await channel.send(claimed.message, claimed.key)
         except DeliveryFailed as failed:
             return Result.failed, failed.reason, None if failed.permanent else self._delay(claimed)
