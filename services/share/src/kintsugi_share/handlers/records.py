@@ -69,7 +69,15 @@ def record_ended(outcome: Outcome, case: CaseFile, ctx: Context) -> list[Event]:
     if due is None:
         return []
     if outcome.result is Result.sent:
-        return [made(stream, revision, Certainty.confirmed, due, ctx)]
+        arrived = {
+            "made": stream.made or stream.purge_id is None,
+            "owed": None if stream.owed == revision else stream.owed,
+        }
+        # What changed while it was on its way, a closed case or a consent that ended, is followed now.
+        return [
+            made(stream, revision, Certainty.confirmed, due, ctx),
+            *follow(case, ctx, settled=stream.model_copy(update=arrived)),
+        ]
     if stream.owed != revision:
         return []
     attempted = outcome.attempt > 0
