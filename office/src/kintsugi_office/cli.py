@@ -1,6 +1,7 @@
 """The ``kintsugi`` command: only the list of its parts. Each part is a module that knows its own business."""
 
 import typer
+from kintsugi_contracts import cli as contracts
 
 from kintsugi_office import (
     country,
@@ -16,6 +17,7 @@ from kintsugi_office import (
     trace,
 )
 from kintsugi_office.demo import command as demo
+from kintsugi_office.listening import command as listening
 
 app = typer.Typer(
     help="One country office on one machine. The people in it are fictional: never enter real personal data here.",
@@ -32,9 +34,10 @@ for register in (
     doctor.register,
     tokens.register,
     trace.register,
+    listening.register,
     resend.register,
     recover.register,
 ):
     register(app)
-for group in (country.app, held.app, dead_letters.app, topic_commands.app):
+for group in (country.app, contracts.app, held.app, dead_letters.app, topic_commands.app):
     app.add_typer(group)

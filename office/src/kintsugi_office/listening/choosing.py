@@ -95,8 +95,8 @@ def _meant(pattern: str, known: Collection[str]) -> str:
     wanted = pattern.lower().removeprefix("kintsugi.").removesuffix(".*")
     if wanted in groups:
         return f"Perhaps: '{wanted}.*'."
-    near = get_close_matches(wanted, names, n=3, cutoff=0.5)
-    near += [f"'{group}.*'" for group in get_close_matches(wanted.partition(".")[0], groups, n=1, cutoff=0.6)]
+    near = [f"'{group}.*'" for group in get_close_matches(wanted.partition(".")[0], groups, n=1, cutoff=0.6)]
+    near += get_close_matches(wanted, names, n=3, cutoff=0.5)
     near += [name for name in names if wanted and wanted in name and name not in near][:3]
     if near:
         return f"Perhaps: {', '.join(near)}."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from kintsugi.kafka import Cluster
 
@@ -18,7 +18,7 @@ _WHOLE = re.compile(r"[a-z]{1,40}/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _OPENED = "kintsugi.case.opened."
 
 
-async def subject_of(layout: Layout, ref: str, cluster: Cluster, openings: Sequence[str], *, foreign: bool) -> str:
+async def subject_of(layout: Layout, ref: str, cluster: Cluster, openings: Mapping[str, int], *, foreign: bool) -> str:
     """The subject that a case reference, a subject, or the beginning of either means.
 
     ``openings`` are the topics that carry openings of cases, read from their beginning where no service answers or
@@ -34,7 +34,7 @@ async def subject_of(layout: Layout, ref: str, cluster: Cluster, openings: Seque
     return await in_log(ref, cluster, openings)
 
 
-async def in_log(ref: str, cluster: Cluster, openings: Sequence[str]) -> str:
+async def in_log(ref: str, cluster: Cluster, openings: Mapping[str, int]) -> str:
     """The subject as the openings of cases on the topics tell it. Raises Unclear."""
     found: dict[str, str] = {}
     async with Tail(cluster, openings, Beginning(earliest=True)) as tail:

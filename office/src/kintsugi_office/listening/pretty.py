@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, date
+from datetime import UTC, date, datetime
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
-from kintsugi_office.listening.heard import Heard, Problem
+from kintsugi_office.listening.heard import Heard, Problem, brief
 from kintsugi_office.telling import CAUSES
 
 _INDENT = 10
@@ -39,6 +39,12 @@ class Pretty:
         self._refs: dict[str, str] = {}
         self._colours = {name: _COLOURS[place] for place, name in enumerate(_FIRST_SERVICES)}
 
+    def learn(self, heard: Heard) -> None:
+        """Notes the reference of a case, also from a record that is not shown."""
+        ref = heard.data.get("case_ref") if heard.data else None
+        if heard.subject and isinstance(ref, str):
+            self._refs[heard.subject] = ref
+
     def show(self, heard: Heard) -> None:
         """Prints one record."""
         for line in self.lines(heard, self._console.width):
@@ -46,7 +52,6 @@ class Pretty:
 
     def lines(self, heard: Heard, width: int) -> Iterator[Text]:
         """The lines of one record, none wider than ``width`` where the names allow it."""
-        self._learn(heard)
         at = (heard.envelope.time if heard.envelope else heard.appended).astimezone(UTC)
         if at.date() != self._day:
             self._day = at.date()
@@ -55,7 +60,7 @@ class Pretty:
         if heard.problem is not None:
             yield from _trouble(heard, heard.problem, width)
         elif heard.data is not None:
-            yield from _said(heard.data, heard.sealed, width)
+            yield from _said(heard.data, heard.sealed, at, width)
 
     def unread(self, topic: str, partition: int, first: int, last: int) -> None:
         """Prints that records were passed over which the client cannot read."""
@@ -63,17 +68,13 @@ class Pretty:
         text = f"! unread: {_MEANINGS['unread']}; passed over {topic}/{partition} at {several}"
         self._console.print(Text(" " * _INDENT + text, style="red"), soft_wrap=True)
 
-    def _learn(self, heard: Heard) -> None:
-        ref = heard.data.get("case_ref") if heard.data else None
-        if heard.subject and isinstance(ref, str):
-            self._refs[heard.subject] = ref
-
     def _head(self, heard: Heard, time: str) -> Text:
         colour = self._colours.setdefault(heard.service, _COLOURS[len(self._colours) % len(_COLOURS)])
         source = f"{heard.service}:{heard.envelope.sequence}" if heard.envelope else heard.service
         case = self._refs.get(heard.subject or "") or (_shortened(heard.subject) if heard.subject else "-")
-        line = Text(f"{time:<{_INDENT}}", style="dim")
-        line.append(f"{heard.name:<{_NAME}}", style="bold red" if heard.problem else f"bold {colour}")
+        line = Text().append(f"{time:<{_INDENT}}", style="dim")
+        alarming = heard.problem is not None or heard.name == "input.held"
+        line.append(f"{heard.name:<{_NAME}}", style="bold red" if alarming else f"bold {colour}")
         line.append(f"{source:<{_SOURCE}}", style=colour)
         line.append(case, style="bold" if case in self._refs.values() else "none")
         return line
@@ -87,11 +88,12 @@ def _trouble(heard: Heard, problem: Problem, width: int) -> Iterator[Text]:
     yield from _flowing(parts, width, "  ")
 
 
-def _said(data: Mapping[str, Any], sealed: Sequence[str], width: int) -> Iterator[Text]:
+def _said(data: Mapping[str, Any], sealed: Sequence[str], at: datetime, width: int) -> Iterator[Text]:
     parts = []
-    for name, value in data.items():
+    # Opaque ids last: they are the first to be left out.
+    for name, value in sorted(data.items(), key=lambda pair: _opaque(pair[1])):
         text = _value(value)
-        if text and name not in _SHOWN_ABOVE:
+        if text and name not in _SHOWN_ABOVE and not _is(value, at):
             parts.append(Text.assemble((f"{name} ", "dim"), text))
     hidden = Text(f"sealed: {', '.join(sealed)} (not shown)", style="magenta dim") if sealed else None
     lines = list(_flowing([*parts, hidden] if hidden else parts, width, "  "))
@@ -123,7 +125,8 @@ def _value(value: Any, inside: bool = False) -> str:
     if isinstance(value, str):
         return _text(value)
     if isinstance(value, Mapping):
-        inner = [f"{name} {said}" for name, each in value.items() if (said := _value(each, inside=True))]
+        told = {name: _value(each, inside=True) for name, each in value.items() if not _opaque(each)}
+        inner = [f"{name} {said}" for name, said in told.items() if said]
         return f"({', '.join(inner)})" if inner else ""
     if isinstance(value, list):
         return _list(value, inside)
@@ -148,11 +151,20 @@ def _opaque(value: Any) -> bool:
     return isinstance(value, str) and _UUID.fullmatch(value) is not None
 
 
+def _is(value: Any, at: datetime) -> bool:
+    """Whether a value says once more when the event happened."""
+    if not isinstance(value, str) or not _INSTANT.fullmatch(value):
+        return False
+    return abs((datetime.fromisoformat(value) - at).total_seconds()) < 1
+
+
 def _text(text: str) -> str:
     if instant := _INSTANT.fullmatch(text):
         return f"{instant[1]} {instant[2]}"
     if _opaque(text):
         return f"{text[:8]}…"
+    if text.startswith("kintsugi."):
+        return brief(text)
     # What a terminal would obey, or what would turn the direction of writing, is not printed.
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 

@@ -45,24 +45,26 @@ class Unread:
 class Tail:
     """``async with Tail(...) as tail: async for batch in tail.read(stop)``.
 
-    With a ``subject``, only the partitions in which it lives are read. ``done`` and ``total`` count the records that
-    were there when reading began; ``away`` is told when Kafka stops answering (True) and answers again (False).
+    ``topics`` has the number of partitions of each. With a ``subject``, only the partitions in which it lives are
+    read. ``done`` and ``total`` count the records that were there when reading began; ``away`` is told when Kafka
+    stops answering (True) and answers again (False). Topics that the broker does not show are ``absent``.
     """
 
     cluster: Cluster
-    topics: Sequence[str]
+    topics: Mapping[str, int]
     beginning: Beginning
     subject: str | None = None
     away: Callable[[bool], object] = bool
     done: int = 0
     total: int = 0
+    absent: list[str] = field(default_factory=list)
     _ends: dict[TopicPartition, int] = field(default_factory=dict)
     _next: dict[TopicPartition, int] = field(default_factory=dict)
     _buffers: dict[TopicPartition, deque[Any]] = field(default_factory=dict)
     _gone: bool = False
 
     async def __aenter__(self) -> Self:
-        """Connects and finds where to begin. Raises CannotListen."""
+        """Connects and finds where to begin. Raises CannotListen, also when there is none of the topics."""
         self._consumer = AIOKafkaConsumer(
             **self.cluster.client(),
             enable_auto_commit=False,
@@ -119,16 +121,15 @@ class Tail:
 
     async def _place(self) -> None:
         there = await self._consumer.topics()
-        absent = sorted(set(self.topics) - there)
-        if absent:
+        self.absent = sorted(set(self.topics) - there)
+        if len(self.absent) == len(self.topics):
             countries = sorted({name.partition(".")[0] for name in there if name.count(".") >= 2})
             here = f"Countries here: {', '.join(countries)}." if countries else "It shows no country's topics at all."
-            raise CannotListen(f"The broker shows no topic {', '.join(absent)}. {here} See: kintsugi doctor")
+            raise CannotListen(f"The broker shows no topic {', '.join(self.absent)}. {here} See: kintsugi doctor")
         places = []
-        for topic in self.topics:
-            numbers = sorted(self._consumer.partitions_for_topic(topic) or ())
-            if self.subject is not None:
-                numbers = [partition_of(self.subject, len(numbers))]
+        for topic in self.topics.keys() & there:
+            count = self.topics[topic]
+            numbers = range(count) if self.subject is None else [partition_of(self.subject, count)]
             places += [TopicPartition(topic, number) for number in numbers]
         self._consumer.assign(places)
         self._ends = dict(await self._consumer.end_offsets(places))

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -19,6 +19,8 @@ from kintsugi_office.progress import say
 from kintsugi_office.project import Layout
 
 if TYPE_CHECKING:  # these import the whole kit, which takes a second: the help of every command would wait for it
+    from kintsugi.kafka import Cluster
+
     from kintsugi_office.listening.choosing import Wanted
     from kintsugi_office.listening.heard import Heard
     from kintsugi_office.listening.pretty import Pretty
@@ -61,28 +63,49 @@ def run(layout: Layout, asked: Asked, now: datetime) -> None:
 
 
 async def _run(layout: Layout, asked: Asked, now: datetime) -> None:
-    from kintsugi.contracts.registry import event_types, topic_files
-
-    from kintsugi_office.listening.choosing import Wanted, beginning, patterns
     from kintsugi_office.listening.finding import subject_of
-    from kintsugi_office.listening.reading import Tail
 
     cluster = access.cluster(layout)
     current = state.running(layout.state)
     country = asked.country or current.country
+
+    async def find(ref: str, openings: Mapping[str, int]) -> str:
+        return await subject_of(layout, ref, cluster, openings, foreign=country != current.country)
+
+    await listen(cluster, Path(current.project) / "contracts", country, asked, now, find, _stopping())
+
+
+async def listen(
+    cluster: "Cluster",
+    contracts: Path,
+    country: str,
+    asked: Asked,
+    now: datetime,
+    find: Callable[[str, Mapping[str, int]], Awaitable[str]],
+    stop: asyncio.Event,
+) -> None:
+    """Shows what is asked for of a country's topics, until the end, the limit, or ``stop``.
+
+    ``find`` gives the subject that a reference means, and may read the topics that carry openings of cases.
+    """
+    from kintsugi.contracts.registry import event_types, topic_files
+
+    from kintsugi_office.listening.choosing import Wanted, beginning, patterns
+    from kintsugi_office.listening.reading import Tail
+
     start = beginning(asked.since, now)
-    files = topic_files(Path(current.project) / "contracts").values()
+    files = topic_files(contracts).values()
     known = {model.type for model in event_types()} | {type_ for file in files for type_ in file.types()}
     chosen = patterns(asked.types, known)
     subject = None
     if asked.case is not None:
-        openings = [file.name(country) for file in files if "case.opened" in file.events]
-        foreign = country != current.country
-        subject = await subject_of(layout, asked.case, cluster, openings, foreign=foreign)
-    topics = sorted(file.name(country) for file in files)
+        subject = await find(
+            asked.case, {file.name(country): file.partitions for file in files if "case.opened" in file.events}
+        )
+    topics = {file.name(country): file.partitions for file in files}
     voice = Voice(asked, Wanted(chosen, subject))
     async with Tail(cluster, topics, start, subject, away=voice.away) as tail:
-        await voice.follow(tail, _stopping(), country)
+        await voice.follow(tail, stop, country)
 
 
 def _stopping() -> asyncio.Event:
@@ -113,7 +136,9 @@ class Voice:
 
             self._pretty = Pretty(paper())
         until = "to the end" if self.asked.until_end else "Ctrl-C ends it"
-        say(f"Listening to {country}, {len(tail.topics)} topics, from {self.asked.since}; {until}.")
+        absent = f" (not there: {', '.join(tail.absent)})" if tail.absent else ""
+        there = len(tail.topics) - len(tail.absent)
+        say(f"Listening to {country}, {there} topics{absent}, from {self.asked.since}; {until}.")
         finished = "The end of the topics"
         async with contextlib.aclosing(tail.read(stop, until_end=self.asked.until_end)) as batches:
             async for batch in batches:
@@ -140,6 +165,8 @@ class Voice:
                 self._passed_over(each)
                 continue
             self.heard += 1
+            if self._pretty is not None:
+                self._pretty.learn(each)
             if not self.wanted.matches(each):
                 continue
             self._clear()
