@@ -17,6 +17,7 @@ _INDENT = 10
 _NAME = 26
 _SOURCE = 15
 _MOST_LINES = 4
+_BETWEEN = "  "
 _MOST_ITEMS = 3
 _COLOURS = ("cyan", "magenta", "yellow", "green", "blue", "bright_red")
 _FIRST_SERVICES = ("intake", "assessment", "referral", "notify", "share")
@@ -85,7 +86,7 @@ def _trouble(heard: Heard, problem: Problem, width: int) -> Iterator[Text]:
     where = f" ({', '.join(problem.where)})" if problem.where else ""
     size = "" if heard.size is None else f", {heard.size} bytes, not shown"
     parts = [Text(f"! {problem.code}: {meaning}{where}", style="red"), Text(f"{heard.place}{size}", style="dim")]
-    yield from _flowing(parts, width, "  ")
+    yield from _flowing(parts, width, _BETWEEN)
 
 
 def _said(data: Mapping[str, Any], sealed: Sequence[str], at: datetime, width: int) -> Iterator[Text]:
@@ -96,11 +97,11 @@ def _said(data: Mapping[str, Any], sealed: Sequence[str], at: datetime, width: i
         if text and name not in _SHOWN_ABOVE and not _is(value, at):
             parts.append(Text.assemble((f"{name} ", "dim"), text))
     hidden = Text(f"sealed: {', '.join(sealed)} (not shown)", style="magenta dim") if sealed else None
-    lines = list(_flowing([*parts, hidden] if hidden else parts, width, "  "))
+    lines = list(_flowing([*parts, hidden] if hidden else parts, width, _BETWEEN))
     if len(lines) > _MOST_LINES:
-        lines = [*lines[: _MOST_LINES - 1], Text(f"{'':<{_INDENT}}… more in --format json", style="dim")]
-        if hidden:
-            lines.append(Text(" " * _INDENT) + hidden)
+        last = Text("… more in --format json", style="dim")
+        lines = list(_flowing(parts, width, _BETWEEN))[: _MOST_LINES - 1]
+        lines += _flowing([Text.assemble(("… more in json", "dim"), _BETWEEN, hidden)] if hidden else [last], width, "")
     yield from lines
 
 
