@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from kintsugi.contracts import events as e
 from kintsugi.contracts.causes import Cause
 from kintsugi.kafka import Cluster
@@ -25,6 +24,7 @@ from kintsugi_office.embedded.servers import free_port
 from tests.badrecords.producing import Producing, producing
 from tests.badrecords.records import Case, Draft, opened
 from tests.infrastructure import Infrastructure, told
+from tests.integration.unreadable import put_unreadable_name
 
 CONTRACTS = Path(__file__).parents[2] / "contracts"
 PROGRAM = """
@@ -290,7 +290,7 @@ async def test_members_share_the_partitions_and_hand_them_over(room: Room) -> No
 async def test_a_partition_the_client_cannot_read_on_stops_alone(room: Room) -> None:
     odd, good, seen = room.case(5), room.case(6), list[str]()
     await room.put(opening(odd), *consents(odd, ["o1"]))
-    await _put_unreadable_name(room, odd.consent(3, "o2"))
+    await put_unreadable_name(room.cluster, f"{room.country}.intake.v1", odd.consent(3, "o2"))
     await room.put(*consents(odd, ["o3"], first=4), opening(good), *consents(good, ["g1"]))
     await room.to_the_end(seen)
     assert sorted(seen) == ["g1", "o1"]
@@ -313,19 +313,3 @@ async def test_it_says_what_is_wrong_and_waits_for_a_broker_that_is_away(room: R
     away.on(e.ConsentRecorded)(lambda event, record: None)
     async with running(away):
         await asyncio.sleep(1)
-
-
-class _RawName(str):
-    """A header name that is written as bytes which are no UTF-8."""
-
-    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
-        return b"\xff\xfe"
-
-
-async def _put_unreadable_name(room: Room, draft: Draft) -> None:
-    async with AIOKafkaProducer(**room.cluster.client()) as producer:
-        batch = producer.create_batch()
-        batch._builder = _DefaultRecordBatchBuilderPy(2, 0, 0, -1, -1, 0, 65_536)
-        headers = [*draft.headers, (_RawName("zz"), b"")]
-        assert batch.append(timestamp=None, key=draft.key, value=draft.value, headers=headers) is not None
-        await (await producer.send_batch(batch, f"{room.country}.intake.v1", partition=draft.partition))
