@@ -181,5 +181,5 @@ async def test_it_joins_no_group_and_says_what_is_not_there(room: Room) -> None:
     assert not any(room.country in group for group in groups)
     with pytest.raises(CannotListen, match=r"no topic t0\.assessment\.v1.*Countries here: "):
         await replace(room, country="t0").listen(ALL)
-    with pytest.raises(CannotListen, match="does not let this command listen"):
+    with pytest.raises(CannotListen, match="does not answer this command"):
         await replace(room, cluster=Cluster("127.0.0.1:1")).listen(ALL)

@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from kintsugi.contracts import events as e
 from kintsugi.contracts.causes import Cause
 from kintsugi.kafka import Cluster
+from kintsugi.secrets import Secret
 from kintsugi.subscribe import Received, Retry, SubscribeError, Subscriber
 from kintsugi.subscribe.__main__ import main
 from kintsugi_office.embedded.servers import free_port
@@ -307,6 +308,12 @@ async def test_it_says_what_is_wrong_and_waits_for_a_broker_that_is_away(room: R
         await elsewhere.serve(asyncio.Event())
     with pytest.raises(SubscribeError, match="has a handler already"):
         subscriber.on(e.ConsentRecorded)(lambda event, record: None)
+    if room.cluster.username is not None:
+        wrong = replace(room.cluster, password=Secret("wrong"))
+        intruder = Subscriber("report", cluster=wrong, country=room.country, contracts=CONTRACTS, folder=room.folder)
+        intruder.on(e.ConsentRecorded)(lambda event, record: None)
+        with pytest.raises(SubscribeError, match="refuses the login of the user"):
+            await intruder.serve(asyncio.Event())
     away = Subscriber(
         "away", cluster=Cluster(f"127.0.0.1:{free_port()}"), country="xa", contracts=CONTRACTS, folder=room.folder
     )

@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import CorruptRecordException, KafkaError
 from kintsugi.kafka import Cluster
 from kintsugi.partitioning import partition_of
+from kintsugi.subscribe.joining import login_refused
 
 from kintsugi_office.listening.choosing import Beginning
 from kintsugi_office.listening.heard import Heard, hear
@@ -76,8 +77,10 @@ class Tail:
             await self._place()
         except KafkaError as error:
             await self._consumer.stop()
+            refused = await login_refused(self.cluster)
+            what = "refuses the login of" if refused else "does not answer"
             raise CannotListen(
-                f"Kafka at {self.cluster.bootstrap} does not let {self.cluster.username or 'this command'} listen "
+                f"Kafka at {self.cluster.bootstrap} {what} {self.cluster.username or 'this command'} "
                 f"({type(error).__name__}). Look at: kintsugi status, kintsugi doctor"
             ) from error
         except BaseException:

@@ -8,8 +8,14 @@ from collections.abc import Callable, Sequence
 
 import structlog
 from aiokafka import AIOKafkaConsumer
+from aiokafka.conn import create_conn
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import GroupAuthorizationFailedError, KafkaError, TopicAuthorizationFailedError
+from aiokafka.errors import (
+    GroupAuthorizationFailedError,
+    KafkaError,
+    SaslAuthenticationFailed,
+    TopicAuthorizationFailedError,
+)
 
 from kintsugi.kafka import Cluster
 
@@ -30,6 +36,22 @@ def refused(error: KafkaError, cluster: Cluster, group: str) -> SubscribeError:
         f"Kafka refuses {_user(cluster)}: {type(error).__name__}. It may read only topics whose file names it under "
         f"'readers', and only as a group of its own prefix; this group is {group}"
     )
+
+
+async def login_refused(cluster: Cluster) -> bool:
+    """Whether a broker answers and refuses this user's login: to a consumer that looks like a broker that is away."""
+    options = cluster.client()
+    for address in options.pop("bootstrap_servers").split(","):
+        host, _, port = address.rpartition(":")
+        try:
+            connection = await create_conn(host, int(port), request_timeout_ms=5_000, **options)
+        except SaslAuthenticationFailed:
+            return True
+        except (KafkaError, OSError, TimeoutError):
+            continue
+        connection.close()
+        return False
+    return False
 
 
 async def join(
@@ -71,6 +93,10 @@ async def join(
             raise refused(error, cluster, group) from error
         except (KafkaError, OSError) as error:
             await consumer.stop()
+            if await login_refused(cluster):
+                raise SubscribeError(
+                    f"Kafka at {cluster.bootstrap} refuses the login of {_user(cluster)}: has the password changed?"
+                ) from error
             away(error, wait)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), wait)

@@ -14,7 +14,7 @@ import structlog
 
 from kintsugi import logs
 from kintsugi.contracts.base import Event
-from kintsugi.contracts.registry import topic_files
+from kintsugi.contracts.registry import ContractError, topic_files
 from kintsugi.kafka import Cluster
 from kintsugi.settings import KafkaSettings, read
 from kintsugi.subscribe.consumption import Consumption
@@ -22,7 +22,7 @@ from kintsugi.subscribe.handling import Handler, Handling, stem
 from kintsugi.subscribe.joining import SubscribeError
 from kintsugi.subscribe.operating import discard, release
 from kintsugi.subscribe.record import Held, Outcome
-from kintsugi.subscribe.store import Store
+from kintsugi.subscribe.store import Store, StoreError
 
 log = structlog.get_logger("kintsugi.subscribe")
 
@@ -100,14 +100,20 @@ class Subscriber:
         With ``until_end`` it also returns once everything that was on the topics is settled: for a report made by a
         timer. Log lines go to standard error unless the program has set up logging itself.
 
-        Raises SubscribeError and StoreError, which say what to mend.
+        What cannot work as it was set up ends the program with a text that says what to mend, and exit code 1.
         """
         if not logging.getLogger().handlers:
             logs.configure(self.name)
-        asyncio.run(self._until_signalled(until_end))
+        try:
+            asyncio.run(self._until_signalled(until_end))
+        except (ContractError, StoreError, SubscribeError) as error:
+            raise SystemExit(f"{self.name}: {error}") from error
 
     async def serve(self, stop: asyncio.Event, *, until_end: bool = False) -> Mapping[Outcome, int]:
-        """The same inside a program that has a loop of its own. Returns how many records had which outcome."""
+        """The same inside a program that has a loop of its own. Returns how many records had which outcome.
+
+        Raises SubscribeError, StoreError and ContractError, which say what to mend.
+        """
         if not self._handlers:
             raise SubscribeError(f"subscriber '{self.name}' has no handler: register one with @subscriber.on(Event)")
         store = Store(self.file, self.group)
