@@ -9,10 +9,13 @@ from typing import Any
 import pytest
 from jsonschema import Draft7Validator
 from kintsugi import envelope
+from kintsugi.agenda import Message
 from kintsugi.envelope import Envelope
-from kintsugi_contracts.asyncapi.document import platform
+from kintsugi_contracts.asyncapi.document import Party, of_party, platform
 from kintsugi_contracts.asyncapi.headers import service_trait, stream_trait
 from kintsugi_contracts.folder import load
+
+from tests.unit.share_examples import MINISTRY, agreed, assessed, message_of, opened, scenario, told, withdrawn
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 CONTRACTS = Path(__file__).parents[2] / "contracts"
@@ -95,6 +98,27 @@ def test_nothing_on_a_partner_s_stream_joins_partners() -> None:
     headers = stream_trait()["headers"]
     joining = {"ce_correlationid", "ce_causationid", "ce_sequence", "ce_seen", "ce_depth", "traceparent", "tracestate"}
     assert not joining & headers["properties"].keys()
+
+
+def test_what_share_sends_to_a_partner_keeps_to_the_partner_s_document() -> None:
+    """The record and the tombstone that the service prepares, against what the partner's document promises."""
+    messages = of_party(load(CONTRACTS), Party("labour-registry", "xa"))["components"]["messages"]
+    given = told(assessed("legal_aid"))
+    first = message_of(scenario().given(opened(), agreed()))
+    asked_back = given.when(withdrawn(MINISTRY)).given
+    tombstone = asked_back.prepared(next(iter(asked_back.state.purges.values())).entry)
+    assert isinstance(tombstone, Message)
+
+    record = messages["share.labour-registry.wage-claims.v1"]
+    forget = messages["xa-share-labour-registry-wage-claims.forget"]
+    general = stream_trait()["headers"]
+    own = general | {"properties": general["properties"] | record["headers"]["properties"]}
+    for message, headers in ((first, own), (tombstone, forget["headers"])):
+        assert list(Draft7Validator(headers).iter_errors(dict(message.headers))) == []
+        assert message.headers.keys() == headers["properties"].keys()
+    key = Draft7Validator(forget["bindings"]["kafka"]["key"])
+    assert key.is_valid(tombstone.subject.get_secret_value())
+    assert not Draft7Validator(own).is_valid(dict(tombstone.headers))
 
 
 def _envelope(**change: Any) -> Envelope:
