@@ -26,8 +26,8 @@ from kintsugi.contracts.events import (
 from kintsugi.contracts.registry import by_type, event_types
 from pydantic import ValidationError
 
-from tests.contract.rules import CONTRACTS, EVENTS, Example, examples, load, validator
-from tests.contract.test_examples import model_of, written
+from tests.contract.folders import CONTRACTS, EVENTS, called, examples, json_of
+from tests.contract.test_examples import Case, model_of, schema_takes, written
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 ACCEPTED = examples("accept")
@@ -43,7 +43,7 @@ def test_a_changed_schema_makes_the_models_stale(tmp_path: Any, capsys: pytest.C
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(path.read_bytes())
     changed = tmp_path / "events" / "case.closed" / "v1.schema.json"
-    schema = load(changed)
+    schema = json_of(changed)
     schema["required"].remove("approved_role")
     schema["properties"]["approved_role"] = {"type": ["boolean", "null"], "description": "x", "x-sensitivity": "public"}
     changed.write_text(json.dumps(schema))
@@ -92,28 +92,27 @@ def _spoiled(value: Any) -> Iterator[Any]:
             yield spoiled
 
 
-def _takes(example: Example, value: Any) -> bool:
+def _takes(case: Case, value: Any) -> bool:
     """Whether a producer could have written this: the model reads it, and no code became `unknown` on the way."""
     raw = json.dumps(value)
     try:
-        model = model_of(example).model_validate_json(raw)
+        model = model_of(case).model_validate_json(raw)
     except ValidationError:
         return False
     return json.dumps(value).count('"unknown"') == written(model).decode().count('"unknown"')
 
 
-@pytest.mark.parametrize("example", ACCEPTED, ids=lambda e: e.name)
-def test_model_and_schema_take_and_refuse_the_same_values(example: Example) -> None:
-    schema = validator(example.schema)
-    told_apart = [v for v in _spoiled(load(example.path)) if _takes(example, v) != schema.is_valid(v)]
+@pytest.mark.parametrize("case", ACCEPTED, ids=called)
+def test_model_and_schema_take_and_refuse_the_same_values(case: Case) -> None:
+    told_apart = [v for v in _spoiled(case[1].document.data) if _takes(case, v) != schema_takes(case, v)]
     assert told_apart == []
 
 
-@pytest.mark.parametrize("example", [e for e in ACCEPTED if not e.purpose], ids=lambda e: e.name)
-def test_a_consumer_ignores_what_a_later_release_adds(example: Example) -> None:
-    model = model_of(example)
+@pytest.mark.parametrize("case", [c for c in ACCEPTED if not c[1].purpose], ids=called)
+def test_a_consumer_ignores_what_a_later_release_adds(case: Case) -> None:
+    model = model_of(case)
     assert issubclass(model, Event)
-    value = load(example.path)
+    value = case[1].document.data
     later = _with_additions(value)
     if "extensions" in value:
         later["extensions"] = value["extensions"]
@@ -131,7 +130,7 @@ def _with_additions(value: Any) -> Any:
 
 
 def test_a_consumer_reads_a_code_of_a_later_release_as_unknown() -> None:
-    value = load(EVENTS / "case.closed/examples/accept/full.json") | {"reason": "a_code_of_next_year"}
+    value = json_of(EVENTS / "case.closed/examples/accept/full.json") | {"reason": "a_code_of_next_year"}
     assert CaseClosed.decode(json.dumps(value)).reason is CloseReason.unknown
 
 
@@ -217,7 +216,7 @@ def test_the_class_of_an_event_follows_from_what_is_inside() -> None:
 
 
 def test_causes_of_holds_are_those_the_contract_lists() -> None:
-    listed = load(EVENTS / "common.schema.json")["$defs"]["Cause"]["enum"]
+    listed = json_of(EVENTS / "common.schema.json")["$defs"]["Cause"]["enum"]
     assert [c.value for c in Cause] == listed
     assert by_type("kintsugi.input.held.v1") is not None
     assert issubclass(Cause, OpenEnum)

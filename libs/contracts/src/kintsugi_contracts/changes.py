@@ -116,8 +116,8 @@ def _topic(old: Topic, new: Topic | None) -> Iterator[Change]:
 
 _TOPIC_ORDER = {
     Verdict.fine: "Change it on the broker; services need nothing.",
-    Verdict.major: "Put it back; what it is for takes a new major topic.",
-    Verdict.forbidden: "Put it back: no new major version excuses it.",
+    Verdict.major: "Put it back; what it is for takes a new topic.",
+    Verdict.forbidden: "Put it back.",
 }
 _ORDER = {
     "event-added": "Consumers first, where one must act on it; the others need nothing.",
@@ -174,11 +174,13 @@ def _version(old: Folder, before: Version, new: Folder) -> Iterator[_Seen]:
     after = event.versions.get(before.major) if event else None
     if after is None:
         return
+    opened = {d.field: d for d in unsealed(before, after)}
     for purpose in (None, *before.sealed):
         if purpose is None or purpose in after.sealed:
             for delta in schema_changes.compare(whole(old, before, purpose), whole(new, after, purpose)):
-                yield _Seen(delta, after, purpose)
-    yield from (_Seen(d, after, None) for d in unsealed(before, after))
+                if purpose or delta.field not in opened:
+                    yield _Seen(delta, after, purpose)
+    yield from (_Seen(d, after, None) for d in opened.values())
 
 
 def unsealed(before: Version, after: Version) -> Iterator[Delta]:
@@ -208,7 +210,7 @@ def _told(group: list[_Seen], new: Folder) -> Change:
     field = f"`{fields[0]}`" if len(fields) == 1 else f"`{_definition(first.delta)}`"
     said = first.delta.said.replace("{field}", field)
     if len(names) > 1:
-        said += f" (used by {', '.join(names)})"
+        said += f" (used by {_few(list(names))})"
     line = document.where(first.delta.place.path)[0]
     return Change(
         first.delta.verdict,
@@ -234,7 +236,7 @@ def _order(group: list[_Seen], readers: tuple[str, ...], new: Folder) -> str:
     delta, version = group[0].delta, group[0].version
     who = ", ".join(readers)
     if delta.verdict is Verdict.forbidden:
-        return "Put it back: what was promised of it stands in every record and every grant; no new major excuses it."
+        return "Put it back."
     if delta.verdict is Verdict.fine:
         match delta.rule:
             case "code-added" if who:
@@ -249,12 +251,18 @@ def _order(group: list[_Seen], readers: tuple[str, ...], new: Folder) -> str:
     still = f"{who} still read{'s' * (len(readers) == 1)} it." if who else "No consumer declares to read it."
     if version.name.startswith("share."):
         return f"Put v{version.major} back, and give the partner v{version.major + 1} as a topic in parallel. {still}"
-    consumers = ", ".join(new.readings(version.name)) or "no other service"
-    now, then = version.major, version.major + 1
+    consumers = list(dict.fromkeys(c for s in group for c in new.readings(s.version.name)))
+    writers = list(dict.fromkeys(t.spec.producer for s in group for t in new.topics_of(s.version.name)))
+    first = f"First {', '.join(consumers)}; then" if consumers else "No other service reads it: first"
     return (
-        f"Put v{now} back and write the change into v{then}.schema.json. Consumers first ({consumers}): model, "
-        f"upcaster and `versions: [{now}, {then}]`; then the topic file lists both; then the producer switches. {still}"
+        f"Put v{version.major} back and write v{version.major + 1}.schema.json beside it. {first} the topic file; then "
+        f"{_few(writers)}. {still}"
     )
+
+
+def _few(names: list[str]) -> str:
+    """Names, cut where there are many."""
+    return ", ".join(names) if len(names) <= 5 else f"{', '.join(names[:4])} and {len(names) - 4} more"
 
 
 def _are(names: tuple[str, ...]) -> str:

@@ -187,7 +187,7 @@ class Folder:
         for step in path:
             part = part.get(step) if isinstance(part, dict) else None
         if not isinstance(part, dict):
-            raise ContractError(f"$ref {ref!r} in {base} points at nothing; name a definition that exists")
+            raise ContractError(f"$ref `{ref}` points at nothing")
         return target, path, part
 
     def validator(self, document: Document) -> Draft202012Validator:

@@ -38,24 +38,14 @@ def find(folder: Folder, name: str) -> Version:
 
 def show(folder: Folder, version: Version, console: Console) -> None:
     """Print the page of an event."""
-    console.print(Text(version.type, style="bold"), Text(version.schema["description"]), sep="\n")
+    console.print(Text(version.type, style="bold"))
+    console.print(Text(version.schema["description"]))
     console.print()
-    for topic in folder.topics_of(version.name):
-        entry = topic.spec.events[version.name]
-        how = "" if version.major in entry.versions else f", version {version.major} not yet"
-        console.print(f"[dim]on[/]     {topic.name}, written by {topic.spec.producer}{how}", highlight=False)
-    for consumer, reading in folder.readings(version.name).items():
-        fields = ", ".join(reading.fields) or "that it happened"
-        late = "" if version.major in reading.versions else f" (not yet version {version.major})"
-        console.print(f"[dim]read[/]   {consumer}: {fields}{late}", highlight=False)
-    if not folder.readings(version.name):
-        console.print("[dim]read[/]   by no other service")
-    if any(t.spec.events[version.name].protective for t in folder.topics_of(version.name)):
-        console.print("[dim]keeps someone safe: may be released later, never discarded[/]")
-    console.print(f"[dim]file[/]   {version.document.name}", highlight=False)
+    console.print(_about(folder, version))
     for purpose, document in version.schemas():
         console.print()
-        title = f"Sealed: {purpose}. {document.data['description']}" if purpose else "In clear"
+        said = f"Sealed: {purpose}. {document.data['description']}" if purpose else "In clear."
+        title = f"{said} A ? marks what may be absent."
         console.print(Text(title, style="bold"))
         console.print(_fields(whole(folder, version, purpose), wide=console.width >= _WIDE))
         example = next((e for e in version.examples_of("accept", purpose) if e.label == "full"), None)
@@ -63,6 +53,27 @@ def show(folder: Folder, version: Version, console: Console) -> None:
         if example:
             console.print(Text(f"Example: {example.document.name} (fictional)", style="dim"))
             console.print(Padding(JSON(json.dumps(_short(example.document.data), ensure_ascii=False)), (0, 0, 0, 2)))
+
+
+def _about(folder: Folder, version: Version) -> Table:
+    """Who writes it, who reads what of it, and where it stands."""
+    table = Table.grid(padding=(0, 2))
+    topics, readings = folder.topics_of(version.name), folder.readings(version.name)
+    for topic in topics:
+        late = "" if version.major in topic.spec.events[version.name].versions else ", but not yet this version"
+        table.add_row(Text("written by", style="dim"), f"{topic.spec.producer}, on {topic.name}{late}")
+    for consumer, reading in readings.items():
+        late = "" if version.major in reading.versions else "; not yet this version"
+        fields = ", ".join(reading.fields) or "that it happened"
+        table.add_row(Text("read by", style="dim"), f"{consumer}: {fields}{late}")
+    if not readings:
+        table.add_row(Text("read by", style="dim"), "no other service")
+    if any(t.spec.events[version.name].protective for t in topics):
+        table.add_row(
+            Text("protective", style="dim"), "it keeps someone safe: released later if need be, never discarded"
+        )
+    table.add_row(Text("schema", style="dim"), version.document.name)
+    return table
 
 
 def _fields(shape: Shape, *, wide: bool) -> Table:
@@ -80,8 +91,8 @@ def _fields(shape: Shape, *, wide: bool) -> Table:
 def _rows(holder: Shape, prefix: str) -> Iterator[tuple[str, str, bool, str, str]]:
     for name, raw in holder.properties.items():
         value = holder.inner("properties", name)
-        required = name in holder.required
-        yield f"{prefix}{name}", _value(value), required, raw["x-sensitivity"], raw["description"]
+        if name != "sealed":
+            yield f"{prefix}{name}", _value(value), name in holder.required, raw["x-sensitivity"], raw["description"]
         inside = value.inner("items") if value.kind is Kind.array else value
         if inside.kind is Kind.object and inside.place.path[-1:] != ("Sealed",):
             yield from _rows(inside, f"{prefix}{name}{'[]' if inside is not value else ''}.")
@@ -106,7 +117,7 @@ def _value(shape: Shape) -> str:
                 return str(schema["pattern"])
             return f"text, {_range(schema.get('minLength'), schema.get('maxLength'))} characters"
         case Kind.object:
-            return str(schema.get("title", "object"))
+            return "a sealed object" if schema.get("title") == "Sealed" else str(schema.get("title", "object"))
     return str(shape.kind)
 
 

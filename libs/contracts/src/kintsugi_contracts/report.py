@@ -19,9 +19,17 @@ from kintsugi_contracts.schema_changes import Verdict
 
 STYLE = {Verdict.fine: "green", Verdict.major: "yellow", Verdict.forbidden: "bold red"}
 _HEADS = {
-    Verdict.forbidden: "Forbidden: no new major version excuses it",
+    Verdict.forbidden: "Forbidden",
     Verdict.major: "Needs a new major version",
     Verdict.fine: "Fine",
+}
+_ABOUT = {
+    Verdict.forbidden: "No new major version excuses these.",
+    Verdict.major: (
+        "The released version stays as it is; the change goes into the next one. Consumers first: model, upcaster and "
+        "both versions in what they read; then the topic file lists both; then the producer switches."
+    ),
+    Verdict.fine: "Releases from before and after can live with each other.",
 }
 
 
@@ -39,6 +47,7 @@ def told(changes: Sequence[Change], path: Path, console: Console) -> None:
     """Changes by verdict, the worst first."""
     for verdict, group in _by_verdict(changes):
         console.print(Text(f"{_HEADS[verdict]} ({len(group)})", style=STYLE[verdict]))
+        console.print(Text(_ABOUT[verdict], style="dim"))
         for change in group:
             console.print(_change(path, change))
         console.print()
@@ -110,10 +119,10 @@ def _by_verdict(changes: Iterable[Change]) -> list[tuple[Verdict, list[Change]]]
 
 
 def _finding(path: Path, finding: Finding) -> RenderableType:
-    where = Text(f"{shown(path)}/{finding.file}:{finding.line}", style="bold")
+    where = Text(f"{shown(path)}/{finding.file}:{finding.line}", style="bold", no_wrap=True, overflow="ignore")
     return Group(
         where,
-        Padding(f"{finding.message}", (0, 0, 0, 2), expand=False),
+        Padding(_ticked(finding.message), (0, 0, 0, 2), expand=False),
         Padding(Text(f"→ {finding.mend}", "dim"), (0, 0, 0, 2), expand=False),
     )
 
@@ -151,6 +160,8 @@ def _tables(changes: Sequence[Change]) -> list[str]:
     for verdict, group in _by_verdict(changes):
         lines += [
             f"### {_HEADS[verdict]}",
+            "",
+            _ABOUT[verdict],
             "",
             "| About | What changed | What to do, who goes first |",
             "|---|---|---|",

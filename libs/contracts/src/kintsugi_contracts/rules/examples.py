@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import best_match
 from kintsugi.pack.findings import Finding
 from kintsugi.pack.source import Document
 
-from kintsugi_contracts.folder import Folder, Kind, Version
+from kintsugi_contracts.folder import Example, Folder, Kind, Version
 
 LEAST: dict[tuple[Kind, bool], int] = {
     ("accept", False): 2,
@@ -24,18 +26,27 @@ def findings(folder: Folder) -> Iterator[Finding]:
         for purpose, document in version.schemas():
             yield from _enough(version, purpose, document)
             validator = folder.validator(document)
-            for example in version.examples_of("accept", purpose):
-                for error in validator.iter_errors(example.document.data):
-                    said = f"the schema refuses this example: {error.message[:160]}"
-                    mend = f"mend it, or the schema {document.name}"
-                    yield example.document.finding(error.absolute_path, said, mend)
-            for example in version.examples_of("reject", purpose):
-                refused = sorted({str(e.validator) for e in validator.iter_errors(example.document.data)})
-                if refused != [example.keyword]:
-                    by = f"refused by {', '.join(refused)}" if refused else "not refused at all"
-                    said = f"named after the keyword `{example.keyword}`, and {by}"
-                    mend = "break one rule only, and begin the file's name with the keyword that refuses it"
-                    yield example.document.finding([], said, mend)
+            broken = [f for e in version.examples_of("accept", purpose) for f in _accepted(e, validator, document)]
+            yield from broken
+            if not broken:  # a schema that refuses what it should take refuses everything else as well
+                for example in version.examples_of("reject", purpose):
+                    yield from _refused(example, validator)
+
+
+def _accepted(example: Example, validator: Draft202012Validator, schema: Document) -> Iterator[Finding]:
+    error = best_match(validator.iter_errors(example.document.data))
+    if error is not None:
+        said = f"the schema refuses this example: {error.message[:160]}"
+        yield example.document.finding(error.absolute_path, said, f"mend it, or the schema {schema.name}")
+
+
+def _refused(example: Example, validator: Draft202012Validator) -> Iterator[Finding]:
+    refused = sorted({str(e.validator) for e in validator.iter_errors(example.document.data)})
+    if refused != [example.keyword]:
+        by = f"refused by {', '.join(refused)}" if refused else "not refused at all"
+        said = f"named after the keyword `{example.keyword}`, and {by}"
+        mend = "break one rule only, and begin the file's name with the keyword that refuses it"
+        yield example.document.finding([], said, mend)
 
 
 def _enough(version: Version, purpose: str | None, document: Document) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from kintsugi.pack.findings import Finding
 
-from kintsugi_contracts.folder import COMMON, Folder
+from kintsugi_contracts.folder import COMMON, Event, Folder
 from kintsugi_contracts.rules.keywords import KINDS, PARTS
 
 GENERATED = ("asyncapi.yaml", "asyncapi/")
@@ -16,13 +16,13 @@ _ELSEWHERE = ("released/", "meta/examples/")
 
 def findings(folder: Folder) -> Iterator[Finding]:
     """Files nothing names, and schemas named by nothing."""
-    named = set(_named(folder))
+    named, left = set(_named(folder)), {f"{e.folder}/examples/" for e in _unlisted(folder)}
     listed = _sealing(folder)
     for file in sorted(f for f in folder.path.rglob("*") if f.is_file()):
         name = file.relative_to(folder.path).as_posix()
         if name in named or file.name == "README.md" or "__pycache__" in file.parts or name.startswith(_ELSEWHERE):
             continue
-        if name.startswith(GENERATED) or (name.startswith("sealing/") and file.name in listed):
+        if name.startswith((*GENERATED, *left)) or (name.startswith("sealing/") and file.name in listed):
             continue
         yield Finding(name, 1, 1, *_orphan(PurePosixPath(name)))
 
@@ -44,13 +44,18 @@ def _named(folder: Folder) -> Iterator[str]:
         yield from (e.document.name for e in version.examples if e.purpose is None or e.purpose in sealed)
 
 
+def _unlisted(folder: Folder) -> Iterator[Event]:
+    """Events that no topic carries: told once, with their schemas."""
+    yield from (e for e in folder.all_events().values() if e.versions and not folder.topics_of(e.name))
+
+
 def _sealing(folder: Folder) -> str:
     readme = folder.path / "sealing" / "README.md"
     return readme.read_text(encoding="utf-8") if readme.is_file() else ""
 
 
 def _orphan(name: PurePosixPath) -> tuple[str, str]:
-    if name.suffixes[-2:] == [".schema", ".json"]:
+    if name.suffixes[-2:] == [".schema", ".json"] and name.parts[0] in ("events", "share"):
         return (
             "no topic file names this schema",
             "list the event and its version in the file of its topic, or delete it",

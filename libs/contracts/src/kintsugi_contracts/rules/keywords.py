@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from kintsugi_contracts.folder import Folder
 
 KINDS = ("event", "sealed", "common", "stream", "topic", "stream-topic", "manifest")
 PARTS = "parts"
+_UNKNOWN = "additionalProperties"
 
 
 class Keywords:
@@ -47,43 +50,56 @@ class Keywords:
         for each in folder.streams:
             for topic in each.topics:
                 yield from self.judge("stream-topic", topic.document)
+        unreadable: list[Finding] = []
+        for file in sorted(folder.path.glob("released/*/manifest.json")):
+            manifest = read(folder.path, file.relative_to(folder.path).as_posix(), unreadable)
+            if manifest:
+                yield from self.judge("manifest", manifest)
+        yield from unreadable
 
     def judge(self, kind: str, document: Document) -> Iterator[Finding]:
         """What one file says in words that its kind does not know."""
-        for error in self._validators[kind].iter_errors(document.data):
-            for path, said, mend in _explained(error, kind):
-                at = f"{_pointer(path)}: " if path else ""
-                yield document.finding(path, f"{at}{said}", mend)
+        told: dict[tuple[int | str, ...], tuple[str, str]] = {}
+        for error in sorted(self._validators[kind].iter_errors(document.data), key=lambda e: e.validator != _UNKNOWN):
+            for path, said, mend in _explained(error, kind, document.data):
+                told.setdefault(path, (said, mend))
+        for path, (said, mend) in told.items():
+            at = f"{_pointer(path)}: " if path else ""
+            yield document.finding(path, f"{at}{said}", mend)
 
 
 def _pointer(path: tuple[int | str, ...]) -> str:
     return "/" + "/".join(str(step).replace("~", "~0").replace("/", "~1") for step in path)
 
 
-def _explained(error: ValidationError, kind: str) -> Iterator[tuple[tuple[int | str, ...], str, str]]:
+def _explained(error: ValidationError, kind: str, data: Any) -> Iterator[tuple[tuple[int | str, ...], str, str]]:
     """Where it is, what is wrong, and the mend."""
     path = tuple(error.absolute_path)
     schema: dict[str, Any] = error.schema if isinstance(error.schema, dict) else {}
     given: Any = error.instance
-    match error.validator:
-        case "additionalProperties":
-            known = schema.get("properties", {})
-            for name in sorted(n for n in given if n not in known):
-                yield (*path, name), f"`{name}` is not known here", nearest(name, known)
-        case "propertyNames" | "enum" if error.parent is None and "propertyNames" in error.absolute_schema_path:
-            mend = nearest(str(given), schema["enum"]) if "enum" in schema else _described(schema, kind)
-            yield (*path, str(given)), f"`{given}` may not stand here", mend
-        case "required":
-            name = error.message.split("'")[1]
-            yield path, f"`{name}` is missing", "add it"
-        case "contains":
-            yield (
-                path,
-                "a list of codes without `unknown`",
-                "add it: it is what a reader makes of a code it does not know",
-            )
-        case _:
-            yield path, error.message[:160], _described(schema, kind)
+    if error.validator == _UNKNOWN:
+        known = schema.get("properties", {})
+        for name in sorted(n for n in given if n not in known):
+            yield (*path, name), f"`{name}` is not known here", nearest(name, known)
+    elif reduce(lambda part, step: part[step], path, data) is not given:  # what is refused is the name of a property
+        mend = nearest(str(given), schema["enum"]) if "enum" in schema else _described(schema, kind)
+        yield (*path, str(given)), f"`{given}` may not stand here", mend
+    elif error.validator == "required":
+        name = error.message.split("'")[1]
+        yield path, f"`{name}` is missing", "add it"
+    elif error.validator == "contains" and "const" in schema["contains"]:
+        mend = "add it: it is what a reader makes of a code it does not know"
+        yield path, "a list of codes without `unknown`", mend
+    elif error.validator == "contains":
+        yield path, "anyOf may only say `this or null`", 'write {"type": "null"} as one of the two'
+    elif error.validator == "const":
+        yield path, f"`{json.dumps(given)}` may not stand here", f"write {json.dumps(error.validator_value)}"
+    elif error.validator == "enum":
+        yield path, f"`{json.dumps(given)}` is not known here", nearest(str(given), map(str, schema["enum"]))
+    elif error.validator == "pattern":
+        yield path, f"`{given}` does not fit", _described(schema, kind)
+    else:
+        yield path, error.message[:160], _described(schema, kind)
 
 
 def _described(schema: Any, kind: str) -> str:

@@ -22,12 +22,28 @@ def findings(folder: Folder) -> Iterator[Finding]:
     for version in folder.versions():
         yield from _place(version)
         for purpose, document in version.schemas():
-            try:
-                whole = shape(document.data, Place(document.data["$id"], ()), folder.resolve)
-                yield from _inside(folder, whole, sealed=purpose is not None, model=not _is_stream(version))
-            except ContractError as error:
-                yield document.finding([], str(error), "see the definitions of events/common.schema.json")
+            whole = shape(document.data, Place(document.data["$id"], ()), folder.resolve)
+            yield from _inside(folder, whole, sealed=purpose is not None, model=not _is_stream(version))
     yield from _unused(folder)
+
+
+def references(folder: Folder) -> Iterator[Finding]:
+    """References that point at nothing. While there are some, a schema means nothing either."""
+    for identifier, document in folder.schemas.items():
+        for path, ref in _references(document.data, ()):
+            try:
+                folder.resolve(identifier, ref)
+            except ContractError as error:
+                yield document.finding(path, str(error), "name a definition that exists")
+
+
+def _references(part: object, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    inner = part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, list) else ()
+    for step, value in inner:
+        if step == "$ref" and isinstance(value, str):
+            yield (*path, step), value
+        else:
+            yield from _references(value, (*path, step))
 
 
 def _is_stream(version: Version) -> bool:

@@ -1,0 +1,404 @@
+"""The real folder keeps its rules, and every rule finds its breach, with file and line and the mend."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kintsugi.contracts import base
+from kintsugi.contracts.registry import ContractError, by_type, event_types, topic_files
+from kintsugi.pack.findings import Finding
+from kintsugi_contracts.folder import load
+from kintsugi_contracts.rules import police
+
+from tests.contract.folders import CONTRACTS, FOLDER, Copy
+
+EVERYWHERE = {"input.held", "input.released", "input.discarded"}
+CLOSED = "events/case.closed/v1.schema.json"
+INTAKE = "topics/intake.v1.yaml"
+_DESCRIBED = {"description": "A note.", "x-sensitivity": "internal"}
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Copy:
+    return Copy(tmp_path)
+
+
+def found(copy: Copy) -> list[Finding]:
+    """What is wrong with a copy."""
+    return police(copy.path)[1]
+
+
+def test_the_contracts_keep_their_rules() -> None:
+    assert [str(f) for f in police(CONTRACTS)[1]] == []
+
+
+def test_every_topic_has_an_owner_and_every_event_a_topic() -> None:
+    assert [t.name for t in FOLDER.all_topics() if not t.spec.owner] == []
+    assert [name for name in FOLDER.all_events() if not FOLDER.topics_of(name)] == []
+    for topic in FOLDER.topics.values():
+        assert topic.spec.events.keys() >= EVERYWHERE
+
+
+def test_models_carry_what_the_topic_files_say() -> None:
+    for event in FOLDER.events.values():
+        topics = FOLDER.topics_of(event.name)
+        for version in event.versions.values():
+            model = by_type(version.type)
+            assert model is not None
+            assert model.service == ("*" if len(topics) > 1 else topics[0].spec.service)
+            assert model.protective == topics[0].spec.events[event.name].protective
+    assert {m.type for m in event_types()} == {v.type for e in FOLDER.events.values() for v in e.versions.values()}
+
+
+def test_every_list_of_codes_has_a_code_for_what_a_consumer_does_not_know() -> None:
+    lists = [c for c in base.OpenEnum.__subclasses__() if c.__module__.startswith("kintsugi.contracts")]
+    assert len(lists) > 20
+    for codes in lists:
+        assert codes("a_code_of_next_year") is codes.__members__["unknown"]
+
+
+def _property(name: str, value: dict[str, Any]) -> Callable[[Any], None]:
+    return lambda schema: schema["properties"].__setitem__(name, {**_DESCRIBED, **value})
+
+
+def _set(*path: str) -> Callable[[Any], Callable[[Any], None]]:
+    def change(value: Any) -> Callable[[Any], None]:
+        def edit(data: Any) -> None:
+            for step in path[:-1]:
+                data = data[step]
+            if value is None:
+                del data[path[-1]]
+            else:
+                data[path[-1]] = value
+
+        return edit
+
+    return change
+
+
+_MAYBE_TEXT = {"type": ["string", "null"]}
+BREACHES: dict[str, tuple[str, Callable[[Any], None], str, str]] = {
+    "free text": (CLOSED, _property("note", _MAYBE_TEXT), "`note` is free text in clear", "seal it"),
+    "free text in a list": (
+        CLOSED,
+        _property("notes", {"type": "array", "items": {"type": "string"}, "maxItems": 3}),
+        "`notes` is free text in clear",
+        "seal it",
+    ),
+    "free text in a map": (
+        CLOSED,
+        _property(
+            "notes",
+            {
+                "type": "object",
+                "propertyNames": {"pattern": "^[a-z]+$"},
+                "additionalProperties": {"type": "string"},
+                "maxProperties": 3,
+            },
+        ),
+        "`notes` is free text in clear",
+        "seal it",
+    ),
+    "free text behind a pattern": (
+        CLOSED,
+        _property("note", {**_MAYBE_TEXT, "pattern": "^[^<>]{1,200}$"}),
+        "the pattern of `note` takes whole sentences",
+        "seal it",
+    ),
+    "personal": (
+        CLOSED,
+        _set("properties", "closed_at", "x-sensitivity")("personal"),
+        "`closed_at` is personal and not sealed",
+        "move it to the schema of a sealed purpose",
+    ),
+    "special behind a reference": (
+        CLOSED,
+        _property("answer", {"anyOf": [{"$ref": "../common.schema.json#/$defs/ItemAnswer"}, {"type": "null"}]}),
+        "`value` is special and not sealed",
+        "move it",
+    ),
+    "misspelt sensitivity": (
+        CLOSED,
+        _set("properties", "closed_at", "x-sensitivity")("internl"),
+        '/properties/closed_at/x-sensitivity: `"internl"` is not known here',
+        "did you mean 'internal'?",
+    ),
+    "open": (CLOSED, _set("additionalProperties")(None), "`additionalProperties` is missing", "add it"),
+    "silent": (
+        CLOSED,
+        _set("properties", "reason", "description")(None),
+        "/properties/reason: `description` is missing",
+        "add it",
+    ),
+    "codes without a way out": (
+        "events/common.schema.json",
+        _set("$defs", "Choice", "enum")(["option", "none"]),
+        "a list of codes without `unknown`",
+        "add it",
+    ),
+    "required and not there": (
+        CLOSED,
+        _set("required")(["reason", "closed_at", "approved_role", "closed_on"]),
+        "requires `closed_on`, which is no property",
+        "add it or drop it",
+    ),
+    "absent and not null": (
+        CLOSED,
+        _property("note", {"$ref": "../common.schema.json#/$defs/Id"}),
+        "`note` is not required, and neither null nor a list nor a map",
+        "let it be null",
+    ),
+    "reference to nothing": (
+        CLOSED,
+        _set("properties", "reason", "$ref")("../common.schema.json#/$defs/ClosReason"),
+        "$ref `../common.schema.json#/$defs/ClosReason` points at nothing",
+        "name a definition that exists",
+    ),
+    "another type's name": (
+        CLOSED,
+        _set("x-type")("kintsugi.case.ended.v1"),
+        "`x-type` does not agree with where the file stands",
+        "write kintsugi.case.closed.v1",
+    ),
+    "another place's $id": (
+        CLOSED,
+        _set("$id")("https://schemas.kintsugi.example/events/case.closed/v2.schema.json"),
+        "`$id` does not agree with where the file stands",
+        "write https://schemas.kintsugi.example/events/case.closed/v1.schema.json",
+    ),
+    "a purpose of another file": (
+        "events/case.opened/v1.sealed.identity.schema.json",
+        _set("x-purpose")("contact"),
+        "`x-purpose` does not agree with where the file stands",
+        "write identity",
+    ),
+    "a purpose without a schema": (
+        "events/safety.deteriorated/v1.schema.json",
+        _set("properties", "sealed", "properties", "contact")(
+            {**_DESCRIBED, "$ref": "../common.schema.json#/$defs/Sealed"}
+        ),
+        "the sealed purpose contact has no schema of its plaintext",
+        "add events/safety.deteriorated/v1.sealed.contact.schema.json",
+    ),
+    "a definition nobody uses": (
+        "events/common.schema.json",
+        _set("$defs", "Spare")({"title": "Spare", "description": "Spare.", "type": "string", "pattern": "^[a-z]$"}),
+        "`Spare` is used nowhere",
+        "delete it, or use it",
+    ),
+    "no owner": (INTAKE, _set("owner")(None), "`owner` is missing", "add it"),
+    "an empty owner": (INTAKE, _set("owner")("   "), "the topic has no owner", "add `owner`"),
+    "another's name": (
+        INTAKE,
+        _set("topic")("{country}.door.v1"),
+        "the topic of intake is not named after it",
+        "write",
+    ),
+    "another's pen": (INTAKE, _set("producer")("notify"), "notify writes the topic of intake", "its own topic"),
+    "short memory": (
+        INTAKE,
+        _set("config", "retention.ms")("604800000"),
+        "records of a service's topic would go in time",
+        'write "-1"',
+    ),
+    "a version without a schema": (
+        INTAKE,
+        _set("events", "case.closed", "versions")([1, 2]),
+        "version 2 of `case.closed` has no schema",
+        "add events/case.closed/v2.schema.json",
+    ),
+    "a low class": (
+        INTAKE,
+        _set("sensitivity")("internal"),
+        "`sensitivity` is internal, and the topic carries what is restricted",
+        "write restricted",
+    ),
+    "no key for what it seals": (
+        INTAKE,
+        _set("purposes")(["identity", "contact", "assessment"]),
+        "intake seals narrative in `case.opened` and may hold no key for it",
+        "list narrative",
+    ),
+    "a reader nobody knows": (
+        INTAKE,
+        _set("consumers", "registry")({"case.closed": []}),
+        "registry is no service that reads another's topic, and no partner",
+        "name a service",
+    ),
+    "a reader of itself": (INTAKE, _set("consumers", "intake")({"case.closed": []}), "intake is no service", "name"),
+    "a field that is not there": (
+        INTAKE,
+        _set("consumers", "notify", "case.closed")(["ended_at"]),
+        "notify reads `ended_at` of `case.closed`, which does not exist",
+        "name a property",
+    ),
+    "an event that is not there": (
+        INTAKE,
+        _set("consumers", "notify", "referral.chosen")([]),
+        "notify reads `referral.chosen`, which the topic does not carry",
+        "name an event",
+    ),
+    "a purpose that is not there": (
+        INTAKE,
+        _set("consumers", "notify", "case.closed")(["sealed.contact"]),
+        "notify opens contact of `case.closed`, which it does not carry",
+        "name a sealed purpose",
+    ),
+    "a purpose without a key": (
+        INTAKE,
+        _set("consumers", "notify", "case.opened")(["sealed.identity"]),
+        "notify opens identity of `case.opened` and may hold no key for it",
+        "list identity",
+    ),
+    "a version nobody made": (
+        INTAKE,
+        _set("consumers", "notify", "case.closed")({"fields": [], "versions": [1, 2]}),
+        "notify takes version 2 of `case.closed`, which has no schema",
+        "add events/case.closed/v2.schema.json",
+    ),
+    "a version a reader does not take": (
+        INTAKE,
+        _set("consumers", "notify", "case.closed")({"fields": [], "versions": [2]}),
+        "`case.closed` may be written in version 1, which notify does not take",
+        "consumers first",
+    ),
+    "an unknown setting": (INTAKE, _set("config", "retension.ms")("-1"), "`retension.ms` is not known here", "did you"),
+    "an accepted example that is refused": (
+        "events/case.closed/examples/accept/full.json",
+        _set("reason")("gone_fishing"),
+        "the schema refuses this example",
+        "mend it",
+    ),
+    "a refused example that is accepted": (
+        "events/case.closed/examples/reject/enum-reason.json",
+        _set("reason")("goals_met"),
+        "named after the keyword `enum`, and not refused at all",
+        "break one rule only",
+    ),
+    "a refused example with two mistakes": (
+        "events/case.closed/examples/reject/enum-reason.json",
+        _set("closed_at")(None),
+        "named after the keyword `enum`, and refused by enum, required",
+        "break one rule only",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BREACHES)
+def test_a_breach_is_found_with_its_place_and_its_mend(name: str, copy: Copy) -> None:
+    file, edit, said, mend = BREACHES[name]
+    copy.change(file, edit)
+    told = [f for f in found(copy) if said in f.message]
+    assert told, [str(f) for f in found(copy)]
+    assert all(mend in f.mend for f in told)
+    assert {f.file for f in told} <= {file, "events/common.schema.json"}
+
+
+def test_the_line_is_where_the_mistake_is(copy: Copy) -> None:
+    copy.text(CLOSED, '"x-sensitivity": "internal"', '"x-sensitivity": "personal"')
+    lines = {f.line for f in found(copy) if "not sealed" in f.message}
+    assert lines == {copy.line(CLOSED, f'"{name}": ') for name in ("reason", "closed_at", "approved_role")}
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("events/case.closed/v7.schema.json", "no topic file names this schema"),
+        ("events/case.closed/notes.txt", "nothing names this file"),
+        ("events/case.closed/v1.sealed.contact.schema.json", "belongs to no sealed purpose"),
+        ("events/case.closed/examples/accept/v7.full.json", "an example of no schema"),
+        ("events/case.closed/examples/accept/sealed.contact.full.json", "an example of no schema"),
+        ("events/case.vanished/v1.schema.json", "no topic file names this schema"),
+        ("sealing/more.json", "nothing names this file"),
+        ("meta/lamp.schema.json", "nothing names this file"),
+        ("notes/plan.md", "nothing names this file"),
+    ],
+)
+def test_an_orphan_is_found(name: str, said: str, copy: Copy) -> None:
+    event = json.loads((copy.path / CLOSED).read_text())
+    sealed = json.loads((copy.path / "events/case.opened/v1.sealed.narrative.schema.json").read_text())
+    schema = sealed | {"x-purpose": "contact"} if ".sealed." in name else event
+    schema["$id"] = f"https://schemas.kintsugi.example/{name}"
+    if "vanished" in name:
+        schema["x-type"] = "kintsugi.case.vanished.v1"
+    if "v7" in name:
+        schema["x-type"] = "kintsugi.case.closed.v7"
+    copy.add(name, schema if name.endswith("schema.json") else {})
+    assert [f.file for f in found(copy) if said in f.message] == [name]
+
+
+def test_too_few_examples_are_counted(copy: Copy) -> None:
+    for file in (copy.path / "events/case.closed/examples").glob("*/*.json"):
+        file.unlink()
+    assert [f.message for f in found(copy) if f.file == CLOSED] == [
+        "0 examples in examples/accept, and it needs 2",
+        "0 examples in examples/reject, and it needs 3",
+    ]
+
+
+def test_an_event_without_a_model_is_found(copy: Copy) -> None:
+    schema = json.loads((copy.path / CLOSED).read_text())
+    schema |= {"$id": schema["$id"].replace("v1", "v2"), "x-type": "kintsugi.case.closed.v2"}
+    copy.add("events/case.closed/v2.schema.json", schema)
+    copy.change(INTAKE, _set("events", "case.closed", "versions")([1, 2]))
+    assert "kintsugi.case.closed.v2 has no Python model" in {f.message for f in found(copy)}
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "said", "line"),
+    [
+        (CLOSED, '{\n  "title": 1,\n', "not JSON", 3),
+        (CLOSED, '{"title": 1, "title": 2}', "stands twice", 1),
+        (CLOSED, '{"title": "X"}', "a schema without $id", 1),
+        (INTAKE, "topic: [", "not YAML", 1),
+        (INTAKE, "topic: 3", "topic: input should be a valid string", 1),
+        ("events/case.closed/examples/accept/full.json", "{", "not JSON", 1),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_told_and_nothing_else(
+    file: str, text: str, said: str, line: int, copy: Copy
+) -> None:
+    copy.add(file, text)
+    told = found(copy)
+    assert {f.file for f in told} == {file}
+    assert any(said in f.message and f.line == line for f in told), [str(f) for f in told]
+    with pytest.raises(ContractError, match="cannot be read"):
+        load(copy.path)
+
+
+def test_a_service_with_two_topics_is_found(copy: Copy) -> None:
+    copy.add("topics/zweite.v1.yaml", (copy.path / INTAKE).read_text())
+    (told,) = found(copy)
+    assert (told.file, told.message) == (
+        "topics/zweite.v1.yaml",
+        "service intake has a topic in topics/intake.v1.yaml already",
+    )
+
+
+def test_where_there_are_no_contracts_there_is_nothing_to_check(tmp_path: Path) -> None:
+    (tmp_path / "meta").mkdir()
+    with pytest.raises(ContractError):
+        police(tmp_path)
+    with pytest.raises(ContractError, match="no contracts here"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("topic: [", "not YAML"), ("retention: 3", "retention: Extra inputs are not permitted")],
+)
+def test_services_refuse_a_broken_topic_file_too(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "topics").mkdir()
+    (tmp_path / "topics" / "odd.v1.yaml").write_text(text)
+    with pytest.raises(ContractError, match=r"odd\.v1\.yaml") as refused:
+        topic_files(tmp_path)
+    assert said in str(refused.value)
+
+
+def test_services_refuse_a_folder_without_topics(tmp_path: Path) -> None:
+    with pytest.raises(ContractError, match="no topic files"):
+        topic_files(tmp_path)
