@@ -61,6 +61,7 @@ lint: $(STAMP) ## Check style, types and import rules.
 	@MYPYPATH=$(SOURCES) $(BIN)/mypy --strict $(foreach folder,$(DISTRIBUTIONS),$(folder)/src) tests bench infra/container/lock.py
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python -m kintsugi.contracts.generate --check
+	@$(BIN)/kintsugi contracts check
 	@$(BIN)/python -m kintsugi_contracts.asyncapi --check
 	@$(BIN)/kintsugi country check xa
 
