@@ -83,9 +83,10 @@ async def forget(cluster: Cluster, country: str) -> list[str]:
 
 
 def _forget_users(cluster: Cluster, country: str) -> None:
-    with broker(cluster) as there:
-        there.withdraw(right for right in there.rights() if rights.ours(country, right.principal))
-        there.remove_users(name for name in there.users() if name.startswith(f"{country}."))
+    there = broker(cluster)
+    users, listed = there.users_and_rights()
+    there.withdraw(right for right in listed if rights.ours(country, right.principal))
+    there.remove_users(name for name in users if name.startswith(f"{country}."))
 
 
 def source() -> str:

@@ -5,12 +5,12 @@ every few milliseconds while a broker is away; what went wrong is in the excepti
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
-from contextlib import contextmanager
+from threading import Event
 from typing import Any
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (
     AclBinding,
     AclBindingFilter,
@@ -39,6 +39,10 @@ class BrokerRefused(RuntimeError):
     """The broker did not do or answer what its administrator asked; the text says what it said."""
 
 
+class BrokerAway(BrokerRefused):
+    """No broker answers at that address."""
+
+
 class Broker:
     """Users and rights of one cluster. Every function waits for the broker, at most so many seconds."""
 
@@ -47,11 +51,17 @@ class Broker:
         self._at = f"Kafka at {cluster.bootstrap}"
         self._as = cluster.username or "nobody"
 
-    def users(self) -> set[str]:
-        """Who has a login."""
+    def users_and_rights(self) -> tuple[set[str], set[Right]]:
+        """Who has a login, and every right on the cluster, whoever put it there."""
+        # librdkafka 2.16 takes a refusal to list rights for an empty list, and ends the process at one to list users.
+        cluster = self._client.describe_cluster(include_authorized_operations=True, request_timeout=SECONDS)
+        allowed = set(self._answer(cluster, "say what may be done").authorized_operations or ())
+        if not {AclOperation.DESCRIBE, AclOperation.ALTER} <= allowed:
+            raise BrokerRefused(f"{self._at} lists users and rights for its administrator only, not for {self._as}.")
+        rights = self._rights()
         asked = self._client.describe_user_scram_credentials(request_timeout=SECONDS)
         assert isinstance(asked, Future)
-        return set(self._answer(asked, "list its users"))
+        return set(self._answer(asked, "list its users")), rights
 
     def set_passwords(self, passwords: Mapping[str, Secret]) -> None:
         """Make these users, or give them these passwords."""
@@ -64,8 +74,7 @@ class Broker:
         """Take these users' logins away. What they may do stays until it is withdrawn."""
         self._alter(UserScramCredentialDeletion(user, ScramMechanism.SCRAM_SHA_512) for user in users)
 
-    def rights(self) -> set[Right]:
-        """Every right on the cluster, whoever put it there."""
+    def _rights(self) -> set[Right]:
         everything = AclBindingFilter(
             ResourceType.ANY,
             None,  # type: ignore[arg-type] # as documented; the annotations lack it
@@ -102,14 +111,46 @@ class Broker:
     def _answer(self, asked: "Future[Any]", what: str) -> Any:
         try:
             return asked.result(SECONDS + 5)
-        except (KafkaException, TimeoutError) as error:
-            said = error.args[0].str() if isinstance(error, KafkaException) else "no answer"
-            raise BrokerRefused(f"{self._at} did not {what} for {self._as}: {said}") from error
+        except KafkaException as error:
+            said = error.args[0]
+            forbidden = said.code() == KafkaError.CLUSTER_AUTHORIZATION_FAILED
+            why = "it does that for its administrator only" if forbidden else said.str()
+            raise BrokerRefused(f"{self._at} did not {what} for {self._as}: {why}") from error
+        except TimeoutError as error:
+            raise BrokerAway(f"{self._at} gave no answer when asked to {what}.") from error
 
 
-@contextmanager
-def broker(cluster: Cluster, *, mechanism: str = MECHANISM) -> Iterator[Broker]:
+def broker(cluster: Cluster, *, mechanism: str = MECHANISM) -> Broker:
     """The users and rights of a cluster, as the user it is given with."""
+    return Broker(AdminClient(_settings(cluster, mechanism), logger=_SILENT), cluster)
+
+
+def takes_login(cluster: Cluster) -> bool:
+    """Whether a broker takes a user's password. Raises BrokerAway when none answers in time."""
+    refused = Event()
+
+    def heard(error: KafkaError) -> None:
+        if error.code() == KafkaError._AUTHENTICATION:
+            refused.set()
+
+    client = AdminClient(_settings(cluster) | {"error_cb": heard}, logger=_SILENT)
+    answer = client.describe_cluster(request_timeout=SECONDS)
+    while not answer.done():
+        client.poll(0.02)
+        if refused.is_set():
+            return False
+    if answer.exception() is not None:
+        raise BrokerAway(f"Kafka at {cluster.bootstrap} does not answer by {cluster.protocol} within {SECONDS:.0f} s.")
+    return True
+
+
+def check_login(cluster: Cluster) -> None:
+    """Raises BrokerRefused when a broker does not take a user's password, and BrokerAway when none answers."""
+    if not takes_login(cluster):
+        raise BrokerRefused(f"Kafka at {cluster.bootstrap} does not take the password of {cluster.username}.")
+
+
+def _settings(cluster: Cluster, mechanism: str = MECHANISM) -> dict[str, Any]:
     settings: dict[str, Any] = {
         "bootstrap.servers": cluster.bootstrap,
         "security.protocol": cluster.protocol.value,
@@ -123,7 +164,7 @@ def broker(cluster: Cluster, *, mechanism: str = MECHANISM) -> Iterator[Broker]:
         }
     if cluster.ca_file is not None:
         settings["ssl.ca.location"] = str(cluster.ca_file)
-    yield Broker(AdminClient(settings, logger=_SILENT), cluster)
+    return settings
 
 
 def _binding(kind: type[Any], right: Right) -> Any:

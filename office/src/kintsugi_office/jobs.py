@@ -22,7 +22,7 @@ from kintsugi.keyring_admin import KeyringSetupError
 from kintsugi.secrets import make_key_file
 
 from kintsugi_office import access, broker_settings, databases, environment, provision, services, tokens, topics
-from kintsugi_office.broker import BrokerRefused
+from kintsugi_office.broker import BrokerAway, BrokerRefused
 from kintsugi_office.options import Data, explained
 from kintsugi_office.progress import say
 from kintsugi_office.project import Layout, ProjectNotFound, project_folder
@@ -44,6 +44,7 @@ _AWAY = (
     KafkaConnectionError,
     KafkaTimeoutError,
     NodeNotReadyError,
+    BrokerAway,
 )
 
 

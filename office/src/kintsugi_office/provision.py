@@ -5,19 +5,20 @@ file declares is taken away, except topics. Everything else on the broker is lef
 """
 
 import asyncio
+import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import AuthenticationFailedError, SaslAuthenticationFailed
 from kintsugi.kafka import Cluster, make_password_file
 
 from kintsugi_office import access, rights, topics
-from kintsugi_office.broker import broker
+from kintsugi_office.broker import BrokerRefused, broker, check_login, takes_login
 from kintsugi_office.project import Layout
 from kintsugi_office.rights import Right
 from kintsugi_office.topics import Drift, TopicPlan
+
+SETTLED_SECONDS = 15.0
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,14 @@ def declared(contracts: Path, country: str, *, also: Iterable[str] = ()) -> Decl
 
 
 async def compare(admin: Cluster, layout: Layout, wanted: Declared) -> Difference:
-    """How a broker differs, asked as its administrator. Passwords are those that the data folder keeps."""
-    drift, (users, there) = await asyncio.gather(topics.drift(admin, wanted.topics), asyncio.to_thread(_ask, admin))
+    """How a broker differs, asked as its administrator. Passwords are those that the data folder keeps.
+
+    Raises BrokerRefused when it does not let the administrator in, and BrokerAway when no broker answers.
+    """
+    await asyncio.to_thread(check_login, admin)
+    drift, (users, there) = await asyncio.gather(
+        topics.drift(admin, wanted.topics), asyncio.to_thread(broker(admin).users_and_rights)
+    )
     names = {access.username(wanted.country, user): user for user in wanted.users}
     known = [user for name, user in names.items() if name in users]
     taken = await asyncio.gather(*(_logs_in(admin, layout, wanted.country, user) for user in known))
@@ -83,16 +90,36 @@ async def compare(admin: Cluster, layout: Layout, wanted: Declared) -> Differenc
 
 
 async def apply(
-    admin: Cluster, layout: Layout, wanted: Declared, *, replication: int = 1, found: Difference | None = None
+    admin: Cluster, layout: Layout, wanted: Declared, *, replication: int = 1, new_passwords: bool = True
 ) -> Difference:
     """Make the broker as declared and return what was done: first what is added, then what is taken away.
 
+    Without ``new_passwords`` a user there is keeps its password, also where the data folder keeps none or another.
     Raises TopicRefused, with nothing changed, where a topic must not become what its file says.
     """
-    difference = found or await compare(admin, layout, wanted)
+    difference = await compare(admin, layout, wanted)
+    if not new_passwords:
+        difference = replace(difference, locked_out=[])
     await topics.change(admin, wanted.topics, difference.topics, replication=replication)
     await asyncio.to_thread(_change, admin, layout, wanted.country, difference)
+    if not difference.none:
+        await _settled(admin, layout, wanted, new_passwords)
     return difference
+
+
+async def _settled(admin: Cluster, layout: Layout, wanted: Declared, new_passwords: bool) -> None:
+    """Return when the broker shows what was done: it acknowledges changes a moment before it follows them."""
+    end = time.monotonic() + SETTLED_SECONDS
+    while True:
+        left = await compare(admin, layout, wanted)
+        if (left if new_passwords else replace(left, locked_out=[])).none:
+            return
+        if time.monotonic() > end:
+            raise BrokerRefused(
+                f"Kafka at {admin.bootstrap} took every change and is still not as declared after "
+                f"{SETTLED_SECONDS:.0f} s. See what is left: kintsugi topics plan"
+            )
+        await asyncio.sleep(0.05)
 
 
 def counted(wanted: Declared) -> str:
@@ -107,11 +134,6 @@ def taken_away(difference: Difference) -> list[str]:
     ]
 
 
-def _ask(admin: Cluster) -> tuple[set[str], set[Right]]:
-    with broker(admin) as there:
-        return there.users(), there.rights()
-
-
 def _change(admin: Cluster, layout: Layout, country: str, difference: Difference) -> None:
     passwords = {}
     for user in (*difference.new_users, *difference.locked_out):
@@ -119,11 +141,11 @@ def _change(admin: Cluster, layout: Layout, country: str, difference: Difference
         password = access.login(layout, admin.bootstrap, country, user).password
         assert password is not None
         passwords[access.username(country, user)] = password
-    with broker(admin) as there:
-        there.set_passwords(passwords)
-        there.allow(difference.new_rights)
-        there.withdraw(difference.old_rights)
-        there.remove_users(difference.old_users)
+    there = broker(admin)
+    there.set_passwords(passwords)
+    there.allow(difference.new_rights)
+    there.withdraw(difference.old_rights)
+    there.remove_users(difference.old_users)
 
 
 async def _logs_in(admin: Cluster, layout: Layout, country: str, user: str) -> bool:
@@ -131,15 +153,4 @@ async def _logs_in(admin: Cluster, layout: Layout, country: str, user: str) -> b
     if not layout.kafka_password(user).exists():
         return False
     login = access.login(layout, admin.bootstrap, country, user)
-    client = AIOKafkaAdminClient(**(admin.client() | _who(login)))
-    try:
-        await client.start()
-    except (AuthenticationFailedError, SaslAuthenticationFailed):
-        return False
-    finally:
-        await client.close()
-    return True
-
-
-def _who(login: Cluster) -> dict[str, str]:
-    return {name: value for name, value in login.client().items() if name.startswith("sasl_plain_")}
+    return await asyncio.to_thread(takes_login, replace(admin, username=login.username, password=login.password))

@@ -28,11 +28,17 @@ class Right:
         """The principal without its kind."""
         return self.principal.removeprefix("User:")
 
+    @property
+    def on(self) -> str:
+        """The name it is about, with a star where it is the beginning of names."""
+        return self.name + ("*" if self.pattern == "prefixed" else "")
+
     def __str__(self) -> str:
         verb = "may" if self.permission == "allow" else "may not"
+        what = "join" if (self.resource, self.operation) == ("group", "read") else self.operation
         where = "" if self.host == "*" else f" from {self.host}"
-        rest = "*" if self.pattern == "prefixed" else ""
-        return f"{verb} {self.operation} {self.resource} {self.name}{rest}{where}"
+        target = "on the cluster" if self.resource == "broker" else f"{self.resource} {self.on}"
+        return f"{verb} {what} {target}{where}"
 
 
 def users_of(plans: Iterable[TopicPlan]) -> set[str]:

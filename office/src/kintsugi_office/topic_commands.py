@@ -6,13 +6,13 @@ import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from aiokafka.errors import AuthenticationFailedError, KafkaConnectionError, SaslAuthenticationFailed
 from kintsugi.kafka import Cluster, Protocol, read_password
 
 from kintsugi_office import access, provision, services, state
@@ -32,7 +32,7 @@ app = typer.Typer(
 _EXPECTED = (
     *(ProjectNotFound, TopicRefused, BrokerRefused, state.OfficeNotRunning, access.NoLogin, services.NotInstalled),
 )
-_NAME = 24
+_SHOWN = ("cleanup.policy", "retention.ms")
 
 Country = Annotated[str | None, typer.Option(help="The country (else the running office's, else xa).")]
 Bootstrap = Annotated[str | None, typer.Option(help="host:port of a broker elsewhere (else the running office's).")]
@@ -40,15 +40,15 @@ Username = Annotated[str, typer.Option(help="The administrator of a broker elsew
 PasswordFile = Annotated[Path | None, typer.Option(help="The file with that administrator's password, mode 0600.")]
 Transport = Annotated[Protocol, typer.Option("--protocol", help="How a broker elsewhere is spoken with.")]
 CaFile = Annotated[Path | None, typer.Option(help="The certificates to trust (else the system's).")]
+NewPasswords = Annotated[
+    bool,
+    typer.Option("--new-passwords", help="On a broker elsewhere: set passwords of users whose own is not kept here."),
+]
 Replication = Annotated[int, typer.Option(min=1, help="Copies of a topic that is made now.")]
 
 
-class NoAnswer(RuntimeError):
-    """No broker answers, or it does not let its administrator in; the text says where."""
-
-
 @app.command("plan")
-@explained(NoAnswer, *_EXPECTED)
+@explained(*_EXPECTED)
 def plan_command(
     data: Data = None,
     country: Country = None,
@@ -62,7 +62,7 @@ def plan_command(
     """Show what apply would do, and do nothing. Exit 1 when the broker is not as the contracts say."""
     layout = Layout.at(data)
     admin, wanted = _where(layout, country, bootstrap, username, password_file, protocol, ca_file)
-    found = _answered(admin, lambda: provision.compare(admin, layout, wanted))
+    found = asyncio.run(provision.compare(admin, layout, wanted))
     _show(admin, wanted, found, as_json=as_json)
     if not found.none and not as_json:
         typer.echo("Next: mend what is marked !" if found.topics.refused else "Next: kintsugi topics apply")
@@ -70,7 +70,7 @@ def plan_command(
 
 
 @app.command("apply")
-@explained(NoAnswer, *_EXPECTED)
+@explained(*_EXPECTED)
 def apply_command(
     data: Data = None,
     country: Country = None,
@@ -80,69 +80,92 @@ def apply_command(
     protocol: Transport = Protocol.sasl_ssl,
     ca_file: CaFile = None,
     replication: Replication = 1,
+    new_passwords: NewPasswords = False,
     as_json: Json = False,
 ) -> None:
     """Make topics, users and rights as the contracts say. Safe to run again; a topic never keeps less than before."""
     layout = Layout.at(data)
     admin, wanted = _where(layout, country, bootstrap, username, password_file, protocol, ca_file)
-    done = _answered(admin, lambda: provision.apply(admin, layout, wanted, replication=replication))
+    anew = new_passwords or bootstrap is None
+    done = asyncio.run(provision.apply(admin, layout, wanted, replication=replication, new_passwords=anew))
     _show(admin, wanted, done, as_json=as_json)
     if not as_json and not done.none:
         made = " Passwords are in " + str(layout.kafka_password(access.OFFICE).parent) + "." if done.new_users else ""
         typer.echo(f"Done.{made}")
 
 
-def lines(wanted: Declared, found: Difference) -> Iterator[str]:
-    """What differs, a line each: ``+`` is added, ``~`` changed, ``-`` taken away, ``!`` must not be done."""
+@dataclass(frozen=True)
+class Line:
+    """One thing that differs: ``+`` is added, ``~`` changed, ``-`` taken away, ``!`` must not be done."""
+
+    sign: str
+    kind: str
+    name: str
+    said: str
+
+
+def lines(wanted: Declared, found: Difference) -> Iterator[Line]:
+    """What differs."""
+    for why in found.topics.refused:
+        name, _, said = why.partition(" ")
+        yield Line("!", "topic", name.rstrip(":"), said)
     for plan in found.topics.absent:
-        config = ", ".join(f"{name}={value}" for name, value in sorted(plan.config.items()))
-        yield from _line("+ topic", plan.name, f"{plan.partitions} partitions; {config}")
+        config = ", ".join(f"{name}={plan.config[name]}" for name in _SHOWN if name in plan.config)
+        yield Line("+", "topic", plan.name, f"{plan.partitions} partitions, {config}")
     for name, settings in sorted(found.topics.changed.items()):
         for setting, (there, here) in sorted(settings.items()):
-            said = f"{setting} is {there}, its file says {here}" if here else f"{setting}={there} is not in its file"
-            yield from _line("~ topic", name, said)
-    for why in found.topics.refused:
-        yield from _line("! topic", *why.split(" ", 1))
+            said = f"is {there}, its file says {here}" if here else f"is {there}, its file does not name it"
+            yield Line("~", "topic", name, f"{setting} {said}")
     for user in found.new_users:
-        yield from _line("+ user", access.username(wanted.country, user), "a login, with a password of its own")
+        yield Line("+", "user", access.username(wanted.country, user), "a login with a password of its own")
     for user in found.locked_out:
-        yield from _line(
-            "~ user", access.username(wanted.country, user), "the password kept here is not the broker's: set again"
-        )
+        said = "its password is not the one kept here: a running office sets it again, elsewhere --new-passwords does"
+        yield Line("~", "user", access.username(wanted.country, user), said)
     for name in found.old_users:
-        yield from _line("- user", name, "no file names it")
-    yield from _rights("+ right", found.new_rights)
-    yield from _rights("- right", found.old_rights)
+        yield Line("-", "user", name, "no file names it")
+    yield from _rights("+", found.new_rights)
+    yield from _rights("-", found.old_rights)
 
 
-def left_alone(wanted: Declared, found: Difference) -> Iterator[str]:
+def left_alone(wanted: Declared, found: Difference) -> Iterator[Line]:
     """What is on the broker, is not as declared, and is not ours to take away."""
+    own = f"{wanted.country}."
     for name in found.topics.others:
-        if name.startswith(f"{wanted.country}."):
-            yield from _line("  topic", name, "no file names it; a topic is never removed by this command")
-    for right in found.foreign:
-        yield from _line("  right", right.user, f"{right}; not one of this country's users")
-    if others := [name for name in found.topics.others if not name.startswith(f"{wanted.country}.")]:
-        yield from _line("  topics", f"{len(others)} of others", ", ".join(others))
+        if name.startswith(own):
+            yield Line(" ", "topic", name, "no file names it; topics are never removed here")
+    yield from _rights(" ", found.foreign, " (not a user of this country)")
+    others = [name for name in found.topics.others if not name.startswith(own)]
+    if others:
+        yield Line(" ", "topic", f"{len(others)} of others", ", ".join(others))
 
 
-def _rights(sign: str, rights: Iterable[Right]) -> Iterator[str]:
+def _rights(sign: str, rights: Iterable[Right], note: str = "") -> Iterator[Line]:
     def same(right: Right) -> tuple[str, ...]:
         return right.user, right.permission, right.operation, right.resource, right.host
 
     for (user, *_), group in groupby(sorted(rights, key=same), key=same):
-        alike = list(group)
-        first, *others = sorted(alike, key=lambda right: (right.name, right.pattern))
-        more = [right.name + ("*" if right.pattern == "prefixed" else "") for right in others]
-        yield from _line(sign, user, ", ".join([str(first), *more]))
+        first, *others = sorted(group, key=lambda right: (right.name, right.pattern))
+        yield Line(sign, "right", user, ", ".join([str(first), *(right.on for right in others)]) + note)
 
 
-def _line(sign: str, name: str, said: str) -> Iterator[str]:
+def _told(told: list[Line]) -> Iterator[str]:
+    """As text: names in a column that fits them, what is said beside it or, behind a long name, below it."""
     width = min(120, shutil.get_terminal_size((80, 24)).columns)
-    begin = f"{sign:<8} {name:<{_NAME}} "
-    yield from textwrap.wrap(
-        said, width, initial_indent=begin, subsequent_indent=" " * (9 + _NAME + 1), break_on_hyphens=False
-    )
+    column = min(max(len(line.name) for line in told), width // 3)
+    indent = " " * (len("~ topic  ") + column + 2)
+    for line in told:
+        head = f"{line.sign} {line.kind:<5}  {line.name}"
+        if len(line.name) > column:
+            yield head
+            head = ""
+        yield from textwrap.wrap(
+            line.said,
+            width,
+            initial_indent=head.ljust(len(indent)),
+            subsequent_indent=indent,
+            break_on_hyphens=False,
+            break_long_words=False,
+        )
 
 
 def _show(admin: Cluster, wanted: Declared, found: Difference, *, as_json: bool) -> None:
@@ -150,12 +173,13 @@ def _show(admin: Cluster, wanted: Declared, found: Difference, *, as_json: bool)
         typer.echo(json.dumps(_plain(found), indent=1))
         return
     typer.echo(f"Kafka at {admin.bootstrap}, country {wanted.country}")
-    for line in lines(wanted, found):
-        typer.echo(line)
-    if rest := list(left_alone(wanted, found)):
+    differs, rest = list(lines(wanted, found)), list(left_alone(wanted, found))
+    for text in _told(differs) if differs else ():
+        typer.echo(text)
+    if rest:
         typer.echo("Left alone:")
-        for line in rest:
-            typer.echo(line)
+        for text in _told(rest):
+            typer.echo(text)
     if found.none:
         typer.echo(f"As the contracts say: {provision.counted(wanted)}.")
 
@@ -205,12 +229,3 @@ def _where(
             raise typer.BadParameter(str(error), param_hint="--password-file") from error
     also = (service.name for service in services.installed())
     return admin, provision.declared(project / "contracts", country, also=also)
-
-
-def _answered(admin: Cluster, work: Callable[[], Coroutine[None, None, Difference]]) -> Difference:
-    try:
-        return asyncio.run(work())
-    except (AuthenticationFailedError, SaslAuthenticationFailed) as error:
-        raise NoAnswer(f"Kafka at {admin.bootstrap} does not take the password of {admin.username}.") from error
-    except KafkaConnectionError as error:
-        raise NoAnswer(f"Kafka at {admin.bootstrap} does not answer by {admin.protocol}: {error}") from error

@@ -155,7 +155,7 @@ async def ensure(cluster: Cluster, plans: Iterable[TopicPlan], *, replication: i
 async def change(cluster: Cluster, plans: Iterable[TopicPlan], found: Drift, *, replication: int = 1) -> None:
     """Make what is absent and set what differs. Raises TopicRefused, before anything, where something must not be."""
     if found.refused:
-        raise TopicRefused("\n".join(found.refused))
+        raise TopicRefused("\n".join(["nothing was changed.", *found.refused]))
     async with _Admin(cluster) as admin:
         if found.absent:
             answer = await admin.create_topics(

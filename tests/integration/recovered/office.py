@@ -50,7 +50,10 @@ class Scene:
         self.infrastructure = infrastructure
         self.country = country
         self.url = url
-        self._login = told(infrastructure.cluster, folder)
+        self._login: dict[str, Any] = {
+            name.removeprefix("KINTSUGI_").lower(): value
+            for name, value in told(infrastructure.cluster, folder).items()
+        }
         self.sent: dict[tuple[str, str], int] = {}
         self._producer = AIOKafkaProducer(**infrastructure.cluster.client())
 
@@ -58,7 +61,7 @@ class Scene:
     def settings(self) -> Settings:
         """What a recovery is told."""
         return Settings(
-            **{name.removeprefix("KINTSUGI_").lower(): value for name, value in self._login.items()},
+            **self._login,
             country=self.country,
             countries=Path("countries"),
             contracts=_CONTRACTS,
@@ -187,7 +190,6 @@ class Scene:
     async def replace_by(self, url: str) -> None:
         """Another database takes the place, empty but migrated."""
         self.url = url
-        self._login = told(infrastructure.cluster, folder)
         await self.migrate()
 
     async def migrate(self) -> None:

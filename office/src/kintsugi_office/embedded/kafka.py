@@ -155,8 +155,7 @@ class EmbeddedKafka:
 
     def _set_login(self, password: Secret) -> None:
         admin = Cluster(self.bootstrap, ADMIN, password, Protocol.sasl_plaintext)
-        with broker(admin, mechanism="PLAIN") as there:
-            there.set_passwords({ADMIN: password})
+        broker(admin, mechanism="PLAIN").set_passwords({ADMIN: password})
 
     def _spawn(self, java: Sequence[str | Path]) -> None:
         self._process = servers.spawn(
