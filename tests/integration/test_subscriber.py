@@ -207,6 +207,24 @@ async def test_it_resumes_after_a_restart_and_a_rewound_group_has_no_second_effe
     assert await room.committed(case) == 4
 
 
+async def test_a_lost_or_restored_file_makes_it_read_again_from_where_the_file_stands(room: Room) -> None:
+    case, seen = room.case(), list[str]()
+    await room.put(opening(case), *consents(case, ["a"]))
+    await room.to_the_end(seen)
+    file = room.subscriber(seen).file
+    backup = file.read_bytes()
+    await room.put(*consents(case, ["b"], first=3))
+    await room.to_the_end(seen)
+    file.write_bytes(backup)
+    await room.to_the_end(seen)
+    assert seen == ["a", "b", "b"]
+    file.unlink()
+    await room.to_the_end(seen)
+    assert seen == ["a", "b", "b", "a", "b"]
+    await room.to_the_end(seen)
+    assert len(seen) == 5
+
+
 async def test_a_raising_handler_holds_its_case_and_a_release_from_outside_drains_it(room: Room) -> None:
     bad, good, seen = room.case(), room.case(), list[str]()
     failing: dict[str, Exception] = {"b1": RuntimeError()}

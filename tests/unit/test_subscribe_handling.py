@@ -219,7 +219,9 @@ async def test_a_discarded_record_lets_what_waits_behind_it_go_on(desk: Desk, ca
 async def test_the_store_is_its_owners_alone_and_of_one_group(desk: Desk) -> None:
     assert stat.S_IMODE(desk.store.file.stat().st_mode) == 0o600
     assert stat.S_IMODE(desk.store.file.parent.stat().st_mode) == 0o700
-    desk.store.flush()
+    desk.store.flush({("xa.intake.v1", 3): 8})
+    assert desk.store.position("xa.intake.v1", 3) == 8
+    assert desk.store.position("xa.intake.v1", 4) is None
     for each in desk.store.file.parent.iterdir():
         assert stat.S_IMODE(each.stat().st_mode) == 0o600, each
     with pytest.raises(StoreError, match="belongs to xa"):

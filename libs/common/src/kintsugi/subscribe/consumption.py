@@ -101,7 +101,7 @@ class Consumption:
     # --- records ------------------------------------------------------------------------------------------------
 
     async def _placed(self) -> bool:
-        """Whether it is known of every assigned partition where reading begins: an error must not lose the place."""
+        """Whether it is known of every assigned partition where reading begins."""
         assigned = self._consumer.assignment()
         if not assigned:
             await asyncio.sleep(0.05)
@@ -109,11 +109,22 @@ class Consumption:
         generation = self._generation
         for place in assigned - set(self._positions):
             async with asyncio.timeout(10):
-                position = await self._consumer.position(place)
+                position = await self._beginning(place)
             if generation != self._generation:
                 return False
             self._positions[place] = position
         return True
+
+    async def _beginning(self, place: TopicPartition) -> int:
+        """Where the group stands, but never ahead of the store: one that was lost or restored must not miss a thing."""
+        committed: int = await self._consumer.position(place)
+        known = self._store.position(place.topic, place.partition)
+        if known is None:
+            known = (await self._consumer.beginning_offsets([place]))[place]
+        if known < committed:
+            log.info("reads_again", topic=place.topic, partition=place.partition, offset=known)
+            self._consumer.seek(place, known)
+        return min(known, committed)
 
     async def _poll(self) -> list[ConsumerRecord[bytes, bytes]]:
         """The next records of all partitions in the order of the log's time."""
@@ -263,7 +274,7 @@ class Consumption:
         if not new:
             return
         try:
-            self._store.flush()
+            self._store.flush({(place.topic, place.partition): at for place, at in new.items()})
             async with asyncio.timeout(10):
                 await self._consumer.commit(new)
         except (KafkaError, IllegalStateError, OSError, TimeoutError, sqlite3.Error) as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +26,9 @@ CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE cursors (
   subject TEXT NOT NULL, source TEXT NOT NULL, sequence INTEGER NOT NULL, id TEXT NOT NULL,
   PRIMARY KEY (subject, source)
+) WITHOUT ROWID;
+CREATE TABLE positions (
+  topic TEXT NOT NULL, partition INTEGER NOT NULL, next INTEGER NOT NULL, PRIMARY KEY (topic, partition)
 ) WITHOUT ROWID;
 CREATE TABLE kept (
   number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -89,13 +92,25 @@ class Store:
         """Let the file go."""
         self._db.close()
 
-    def flush(self) -> None:
-        """Everything written so far is on the disk afterwards, also for a machine that loses its power."""
+    def flush(self, positions: Mapping[tuple[str, int], int]) -> None:
+        """Notes the next offset of each (topic, partition), and puts everything written so far on the disk.
+
+        Afterwards it survives a machine that loses its power.
+        """
+        rows = [(topic, partition, at) for (topic, partition), at in positions.items()]
         self._db.execute("PRAGMA synchronous = FULL")
         try:
-            self._db.execute("INSERT OR REPLACE INTO about VALUES ('flushed', ?)", (_now(),))
+            with self._together():
+                self._db.executemany("INSERT OR REPLACE INTO positions VALUES (?, ?, ?)", rows)
         finally:
             self._db.execute("PRAGMA synchronous = NORMAL")
+
+    def position(self, topic: str, partition: int) -> int | None:
+        """The next offset of a partition; None where this file knows nothing of it."""
+        row = self._db.execute(
+            "SELECT next FROM positions WHERE topic = ? AND partition = ?", (topic, partition)
+        ).fetchone()
+        return int(row["next"]) if row else None
 
     # --- how far ------------------------------------------------------------------------------------------------
 
