@@ -10,7 +10,7 @@ from typing import Any
 
 from joserfc import jwe
 from joserfc.jwk import ECKey
-from kintsugi.agenda import Message
+from kintsugi.agenda import Message, Outcome, Result
 from kintsugi.contracts import events as e
 from kintsugi.contracts.base import Event
 from kintsugi.pack import Integrator, Pack, load
@@ -18,7 +18,8 @@ from kintsugi.testing import Given, Scenario
 from kintsugi_share.contract import EventSchemas
 from kintsugi_share.handlers import service
 from kintsugi_share.partners import Partners, contracts_of
-from kintsugi_share.state import CaseFile, Stream
+from kintsugi_share.records import Stream
+from kintsugi_share.state import CaseFile
 
 from tests.unit.referral_examples import NOW, assessed, case_opened, closed, consent, withdrawn
 
@@ -82,7 +83,7 @@ def opened(**changes: Any) -> e.CaseOpened:
     return case_opened(**{"sealed": {"identity": identity}, **changes})
 
 
-def agreed(agency: str = MINISTRY, **changes: Any) -> e.ConsentRecorded:
+def agreed(agency: str | None = MINISTRY, **changes: Any) -> e.ConsentRecorded:
     """A consent to share with a partner."""
     return consent(agency, **changes)
 
@@ -107,8 +108,6 @@ def entry(given: Given[CaseFile], key: str = WAGES) -> str:
 
 def left(given: Given[CaseFile], key: str = WAGES) -> Given[CaseFile]:
     """The record that is owed now left, and its outcome was stored."""
-    from kintsugi.agenda import Outcome, Result
-
     return given.when(Outcome(name=entry(given, key), result=Result.sent, attempt=1)).given
 
 

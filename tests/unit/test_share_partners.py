@@ -1,5 +1,6 @@
 """Two partners who put together what they received find no case in common, and nobody comes back from an id."""
 
+import base64
 import hashlib
 import hmac
 import os
@@ -106,7 +107,7 @@ def test_who_knows_every_case_and_the_rule_but_not_the_secret_finds_no_id() -> N
     wanted = partners().ref(REGISTRY, CASE)
     guesses = [b"", b"kintsugi", REGISTRY.encode(), b"xa", b"\0" * 32, os.urandom(32)]
     tried = {
-        module.base64.b32encode(digest[:16]).decode().rstrip("=").lower()
+        base64.b32encode(digest[:16]).decode().rstrip("=").lower()
         for key in guesses
         for said in (CASE, CASE.removeprefix("case/"), f"{REGISTRY}|{CASE}", f"xa|{REGISTRY}|{CASE}")
         for digest in (

@@ -47,7 +47,7 @@ def test_the_contracts_that_stand_in_the_project_are_those_of_its_packs(folder: 
 
 
 def test_this_release_can_fill_every_field_that_a_pack_may_name() -> None:
-    assert FIELDS == CLEAR.keys()
+    assert CLEAR.keys() == FIELDS
 
 
 def test_a_changed_pack_makes_the_contract_stale_and_writing_mends_it(

@@ -137,6 +137,10 @@ def test_the_tombstone_leaves_also_while_the_case_stands_still_and_never_gives_u
     send = given.scenario.stepper.agenda(given.subject)[purge(given).entry]
     assert isinstance(send, Send)
     assert not send.outward
+    record = told().when(assessed("legal_aid")).given.owes("record/…")
+    assert all(
+        each.outward for each in record.scenario.stepper.agenda(record.subject).values() if isinstance(each, Send)
+    )
     assert send.expires > NOW + timedelta(days=36_000)
 
 

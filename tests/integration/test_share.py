@@ -1,0 +1,206 @@
+"""Share as a real service beside intake, on real Kafka and PostgreSQL: from a consent to the partner's last word."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import re
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest_asyncio
+import sqlalchemy as sa
+from kintsugi.agenda import Message
+from kintsugi.recovery import recover
+from kintsugi.streams import StreamChannel
+from kintsugi_intake.app import application as intake
+from kintsugi_share.app import application as share
+from kintsugi_share.views import metadata
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from tests.infrastructure import Infrastructure
+from tests.integration.share_office import GRANT, MINISTRY, PARTNER, WITHDRAWAL, Land, NewDatabase
+
+PROMISED = timedelta(seconds=5)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def land(infrastructure: Infrastructure, new_database: NewDatabase, tmp_path: Path) -> AsyncIterator[Land]:
+    """A country in which intake and share run."""
+    async with Land(infrastructure, tmp_path).made(new_database) as made:
+        await asyncio.gather(made.start(intake), made.start(share))
+        yield made
+
+
+async def names(land: Land) -> list[str]:
+    """What share said of everything, in the order of its topic."""
+    types = [dict(record.headers)["ce_type"].decode() for record in await land.records(f"{land.code}.share.v1")]
+    return [re.sub(r"kintsugi\.(.*)\.v1", r"\1", each) for each in types]
+
+
+async def test_the_migrations_make_the_tables_that_the_views_write(land: Land) -> None:
+    engine = create_async_engine(land.databases["share"])
+    async with engine.connect() as connection:
+        found = await connection.run_sync(
+            lambda sync: {
+                name: {column["name"]: column["nullable"] for column in sa.inspect(sync).get_columns(name)}
+                for name in metadata.tables
+            }
+        )
+    await engine.dispose()
+    assert found == {
+        name: {column.name: column.nullable for column in table.columns} for name, table in metadata.tables.items()
+    }
+
+
+async def test_from_a_consent_to_the_partner_s_last_word_and_back_from_the_log(
+    land: Land, new_database: NewDatabase
+) -> None:
+    ref = await land.opens()
+    await land.says(ref, GRANT)
+    [first] = await land.until(land.records)
+    record = json.loads(first.value or b"")
+    assert (first.key or b"").decode() == record["case"]
+    assert (record["revision"], record["status"]) == (1, "open")
+    assert land.opened(record["sealed"]["identity"]) == {
+        "case": record["case"],
+        "preferred_name": "Moonlit Heron",
+        "real_name": "Amara Deniz Korhan",
+    }
+
+    async def received() -> Any:
+        answer = await land.ask("share", "GET", f"/cases/{ref}/disclosures")
+        return answer.json().get("disclosures") if answer.status_code == 200 else None
+
+    [disclosure] = await land.until(received)
+    assert (disclosure["agency"], disclosure["integrator"], disclosure["certainty"]) == (MINISTRY, PARTNER, "confirmed")
+    assert "identity.real_name" in disclosure["sealed_fields"]
+    assert "Heron" not in json.dumps(disclosure)
+
+    withdrawn = await land.says(ref, WITHDRAWAL)
+
+    async def two() -> Any:
+        found = await land.records()
+        return found if len(found) > 1 else None
+
+    _, tombstone = await land.until(two)
+    headers = {name: value.decode() for name, value in tombstone.headers}
+    assert (tombstone.key, tombstone.value) == (first.key, None)
+    assert tombstone.timestamp / 1000 - withdrawn.timestamp() < PROMISED.total_seconds()
+
+    purges = f"/integrators/{PARTNER}/purges"
+    [owed] = (await land.until(lambda: asked(land, purges)))["purges"]
+    assert (owed["purge_id"], owed["case"]) == (headers["ce_purgeid"], record["case"])
+    assert (await land.ask("share", "GET", purges, role="integrator", sub="courts")).status_code == 404
+    assert (await land.ask("share", "GET", purges, role="supervisor")).status_code == 403
+    assert (
+        await land.ask("share", "GET", f"/cases/{ref}/disclosures", role="integrator", sub=PARTNER)
+    ).status_code == 403
+
+    await land.advance(withdrawn + timedelta(days=30))
+
+    async def overdue() -> Any:
+        return "partner_purge.overdue" in await names(land)
+
+    await land.until(overdue)
+    said = f"{purges}/{owed['purge_id']}/acknowledgement"
+    assert (await land.ask("share", "POST", said, role="integrator", sub="courts")).status_code == 404
+    elsewhere = said.replace(PARTNER, "courts")
+    assert (await land.ask("share", "POST", elsewhere, role="integrator", sub="courts")).status_code == 404
+    answers = [await land.ask("share", "POST", said, role="integrator", sub=PARTNER) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert answers[0].json() == answers[1].json()
+    assert (await land.ask("share", "GET", purges, role="integrator", sub=PARTNER)).json() == {"purges": []}
+    [disclosure] = await received()
+    assert disclosure["purged_at"] == answers[0].json()["acknowledged_at"]
+    assert await land.until(lambda: last_of(land, "partner_purge.acknowledged")) == [
+        "disclosure.due", "disclosure.made", "partner_purge.requested", "partner_purge.sent", "partner_purge.overdue",
+        "partner_purge.acknowledged",
+    ]  # fmt: skip
+
+    await land.stop("share")
+    before, records = await land.states(), await land.records()
+    assert (await recover(share, land.settings("share"), compare=True)).differences == []
+    land.databases["share"] = await land.migrated(share, await new_database("share"))
+    await recover(share, land.settings("share"))
+    assert await land.states() == before
+    await land.start(share)
+    await asyncio.sleep(1)
+    assert len(await land.records()) == len(records), "a rebuild sends nothing again that is known to have left"
+
+
+async def asked(land: Land, path: str) -> Any:
+    answer = await land.ask("share", "GET", path, role="integrator", sub=PARTNER)
+    return answer.json() if answer.json()["purges"] else None
+
+
+async def last_of(land: Land, name: str) -> Any:
+    found = await names(land)
+    return found if found[-1:] == [name] else None
+
+
+async def test_after_a_withdrawal_nothing_but_a_tombstone_comes_however_close_it_follows_the_consent(
+    land: Land,
+) -> None:
+    order = random.Random(24)
+
+    async def changes_their_mind() -> tuple[float, str]:
+        ref = await land.opens()
+        await land.says(ref, GRANT)
+        await asyncio.sleep(order.random() * 0.6)
+        return (await land.says(ref, WITHDRAWAL)).timestamp(), ref
+
+    withdrawn = await asyncio.gather(*(changes_their_mind() for _ in range(12)))
+
+    async def all_stand() -> Any:
+        found = await land.records()
+        return found if sum(record.value is None for record in found) == len(withdrawn) else None
+
+    await land.until(all_stand, 25)
+    await asyncio.sleep(PROMISED.total_seconds())
+    by_case: dict[str, list[Any]] = {}
+    for record in await land.records():
+        by_case.setdefault((record.key or b"").decode(), []).append(record)
+    known = (await land.states())["states"].values()
+    partner_ids = {state["case_ref"]: each["recipient_ref"] for state in known for each in state["streams"].values()}
+    assert by_case.keys() == set(partner_ids.values())
+    for at, ref in withdrawn:
+        *records, tombstone = by_case[partner_ids[ref]]
+        assert tombstone.value is None
+        assert all(record.value is not None for record in records)
+        assert all(record.timestamp / 1000 - at < PROMISED.total_seconds() for record in (*records, tombstone))
+        told = (await land.ask("share", "GET", f"/cases/{ref}/disclosures")).json()["disclosures"]
+        assert told
+        assert all(each["purge_requested_at"] for each in told), "what may have been received is asked back"
+
+
+class _Forgetful(StreamChannel):
+    """Loses the first answer after the broker took the record, as a process that dies there does."""
+
+    lost = False
+
+    async def send(self, message: Message, key: str) -> None:
+        await super().send(message, key)
+        if not self.lost:
+            self.lost = True
+            raise ConnectionResetError
+
+
+async def test_a_record_whose_answer_was_lost_comes_again_under_the_same_id_and_is_one_disclosure(
+    infrastructure: Infrastructure, new_database: NewDatabase, tmp_path: Path
+) -> None:
+    async with Land(infrastructure, tmp_path).made(new_database) as land:
+        forgetful = _Forgetful(infrastructure.cluster, "share")
+        await asyncio.gather(land.start(intake), land.start(replace(share, channels=lambda _: {"share": forgetful})))
+        ref = await land.opens()
+        await land.says(ref, GRANT)
+        await land.until(lambda: last_of(land, "disclosure.made"))
+        first, second = await land.records()
+        assert first.key == second.key
+        assert [dict(each.headers)["ce_id"] for each in (first, second)] == [dict(first.headers)["ce_id"]] * 2
+        assert json.loads(first.value or b"")["revision"] == json.loads(second.value or b"")["revision"] == 1
+        assert await names(land) == ["disclosure.due", "disclosure.made"]
