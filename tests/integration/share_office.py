@@ -124,8 +124,8 @@ class Land:
             country=self.code,
             countries=self.folder / "countries",
             contracts=self.folder / "contracts",
-            database_url=self.databases[name],  # type: ignore[arg-type]
-            keyring_url=self.databases["keyring"],  # type: ignore[arg-type]
+            database_url=self.databases[name],
+            keyring_url=self.databases["keyring"],
             http_port=self.ports.get(name, 1),
             jwt_public_key=self.keys.public,
             profile=Profile.demo,
