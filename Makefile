@@ -12,7 +12,7 @@ NODE_STAMP := infra/node/node_modules/.ready
 SOURCES := $(subst $() $(),:,$(foreach folder,$(DISTRIBUTIONS),$(folder)/src) .)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status doctor test lint docs format slow faults bench lock jars clean
+.PHONY: help setup demo up down status doctor practice test lint docs format slow faults bench lock jars clean
 
 help: ## List the targets.
 	@echo "Kintsugi. Fictional data only."
@@ -52,13 +52,17 @@ doctor: $(STAMP) ## Say what is wrong with this machine or this office, and how 
 $(NODE_STAMP): infra/node/package-lock.json $(STAMP)
 	@$(BIN)/python -m kintsugi_contracts.node install infra/node
 
+practice: $(STAMP) ## Start a share topic with fictional records to write a subscriber against (FOLDER=build/partner).
+	@$(BIN)/python -m examples.practice $(or $(FOLDER),build/partner)
+
 test: lint $(NODE_STAMP) ## Check style, types and import rules, then run all tests but the long ones.
 	@$(BIN)/pytest -m "not slow or demo" -n $(or $(WORKERS),2) --dist loadscope $(ARGS)
 
 lint: $(STAMP) ## Check style, types and import rules.
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@MYPYPATH=$(SOURCES) $(BIN)/mypy --strict $(foreach folder,$(DISTRIBUTIONS),$(folder)/src) tests bench infra/container/lock.py
+	@MYPYPATH=$(SOURCES) $(BIN)/mypy --strict $(foreach folder,$(DISTRIBUTIONS),$(folder)/src) tests bench infra/container/lock.py \
+	  examples/practice examples/subscribe-python/subscribe.py
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python -m kintsugi.contracts.generate --check
 	@$(BIN)/kintsugi contracts check
@@ -87,9 +91,13 @@ lock: $(STAMP) ## Resolve the Python packages anew and rewrite requirements.lock
 	  $(addprefix --no-emit-package kintsugi-,$(notdir $(DISTRIBUTIONS))) \
 	  --output-file requirements.lock -
 	@$(BIN)/python infra/container/lock.py
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-annotate --no-header \
+	  --constraint requirements.lock --output-file examples/subscribe-python/requirements.txt \
+	  examples/subscribe-python/requirements.in
 
-jars: $(STAMP) ## Resolve Apache Kafka's jars anew and rewrite their lock.
+jars: $(STAMP) ## Resolve the jars of Apache Kafka and of the Java example anew and rewrite their locks.
 	@$(BIN)/python -m kintsugi_office.embedded.jars
+	@$(BIN)/python -m tests.e2e.subscriber_java
 
 clean: ## Remove what was built or kept: the office's data, build/ and caches (.venv stays).
 	@if test -x $(BIN)/kintsugi; then $(BIN)/kintsugi empty --yes; fi

@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from importlib.resources import files
@@ -15,6 +16,9 @@ from pathlib import Path
 
 from kintsugi_office.embedded import places
 from kintsugi_office.progress import transfer
+
+Coordinates = tuple[str, str, str]
+"""Group, artefact and version."""
 
 KAFKA = ("org.apache.kafka", "kafka_2.13", "4.3.1")
 # Without this binding Kafka is mute. A coordinate of its own: resolved together, one tree's managed versions leak
@@ -51,9 +55,13 @@ class Jar:
 
 
 def locked() -> list[Jar]:
-    """The jars of the committed lock."""
-    text = files("kintsugi_office.embedded").joinpath("jars.lock").read_text()
-    rows = [line.split() for line in text.splitlines() if line and not line.startswith("#")]
+    """The jars of Kafka's committed lock."""
+    return read(files("kintsugi_office.embedded").joinpath("jars.lock").read_text())
+
+
+def read(lock: str) -> list[Jar]:
+    """The jars that the text of a lock names: one per line, as :func:`write` has it."""
+    rows = [line.split() for line in lock.splitlines() if line and not line.startswith("#")]
     return [Jar(group, artefact, version, int(size), sha) for group, artefact, version, size, sha in rows]
 
 
@@ -63,28 +71,36 @@ def jars_folder() -> Path:
 
 
 def missing() -> list[Jar]:
-    """The jars of the lock that the cache lacks or holds damaged."""
-    return [jar for jar in locked() if not jar.matches(jars_folder() / jar.name)]
+    """The jars of Kafka's lock that the cache lacks or holds damaged."""
+    return _missing(jars_folder(), locked())
 
 
 def fetch() -> list[Path]:
-    """The paths of all jars, fetched first where missing (45 MB the first time; what arrived is kept if it fails).
+    """The paths of Kafka's jars, fetched first where missing (45 MB the first time). Raises JarUnavailable."""
+    return fetch_into(jars_folder(), locked(), f"Apache Kafka {KAFKA[2]}")
 
-    Raises JarUnavailable when the network or a hash says no.
+
+def fetch_into(folder: Path, jars: Sequence[Jar], what: str) -> list[Path]:
+    """The paths of jars in a folder, fetched first where missing; what arrived is kept if it fails.
+
+    ``what`` names them to whoever waits. Raises JarUnavailable when the network or a hash says no.
     """
-    wanted = missing()
-    folder = jars_folder()
+    wanted = _missing(folder, jars)
     if wanted:
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o755)
-        _fetch_into(folder, wanted)
-    return [folder / jar.name for jar in locked()]
+        _fetch_missing(folder, wanted, what)
+    return [folder / jar.name for jar in jars]
 
 
-def _fetch_into(folder: Path, wanted: list[Jar]) -> None:
+def _missing(folder: Path, jars: Sequence[Jar]) -> list[Jar]:
+    return [jar for jar in jars if not jar.matches(folder / jar.name)]
+
+
+def _fetch_missing(folder: Path, wanted: list[Jar], what: str) -> None:
     total = sum(jar.size for jar in wanted)
     with (
-        transfer(f"Apache Kafka {KAFKA[2]}: {len(wanted)} files", total) as advance,
+        transfer(f"{what}: {len(wanted)} files", total) as advance,
         tempfile.TemporaryDirectory(dir=folder, prefix=".arriving-") as staging,
         ThreadPoolExecutor(_THREADS) as pool,
     ):
@@ -120,7 +136,7 @@ def _fetch_one(jar: Jar, staging: Path, folder: Path) -> None:
             continue
         if not jar.matches(Path(arrived)):
             raise JarUnavailable(
-                f"{jar.group}:{jar.artefact}:{jar.version} is not the file of jars.lock "
+                f"{jar.group}:{jar.artefact}:{jar.version} is not the file of the lock "
                 f"(expected sha256 {jar.sha256}, got {_sha256(Path(arrived))}). It was not installed."
             )
         os.chmod(arrived, 0o644)
@@ -134,18 +150,21 @@ def _sha256(file: Path) -> str:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
-def resolve() -> list[Jar]:
-    """Resolve Kafka and its log binding from their POMs and describe every jar. Takes half a minute."""
+def resolve(*roots: Coordinates, alone: Sequence[Coordinates] = ()) -> list[Jar]:
+    """Resolve artefacts from their POMs, one tree at a time, and describe every jar; ``alone`` come without theirs.
+
+    Takes half a minute for Kafka.
+    """
     from jgo.maven import MavenContext
 
     with tempfile.TemporaryDirectory() as cache:
         context = MavenContext(repo_cache=Path(cache), timeout=60)
-        root = context.create_dependency(":".join(KAFKA))
-        _, nodes = context.resolver.get_dependency_list([root])
-        wanted = {KAFKA, _LOG_BINDING}
-        wanted |= {(node.dep.groupId, node.dep.artifactId, node.dep.version) for node in nodes}
+        wanted = {*roots, *alone}
+        for root in roots:
+            _, nodes = context.resolver.get_dependency_list([context.create_dependency(":".join(root))])
+            wanted |= {(node.dep.groupId, node.dep.artifactId, node.dep.version) for node in nodes}
 
-        def describe(coordinates: tuple[str, str, str]) -> Jar:
+        def describe(coordinates: Coordinates) -> Jar:
             group, artefact, version = coordinates
             file = Path(context.project(group, artefact).at_version(version).artifact().resolve())
             return Jar(group, artefact, version, file.stat().st_size, _sha256(file))
@@ -154,15 +173,16 @@ def resolve() -> list[Jar]:
             return sorted(pool.map(describe, wanted), key=lambda jar: (jar.group, jar.artefact))
 
 
-def _write_lock() -> None:
-    target = Path(str(files("kintsugi_office.embedded").joinpath("jars.lock")))
-    head = (
-        "# Jars of Apache Kafka: group artefact version size sha256. Made by python -m kintsugi_office.embedded.jars\n"
-    )
-    rows = [f"{jar.group} {jar.artefact} {jar.version} {jar.size} {jar.sha256}\n" for jar in resolve()]
-    target.write_text(head + "".join(rows))
-    print(f"{len(rows)} jars written to {target}")
+def write(lock: Path, head: str, jars: Sequence[Jar]) -> None:
+    """A lock file: a line of ``head``, then group, artefact, version, size and sha256 of each jar."""
+    rows = [f"{jar.group} {jar.artefact} {jar.version} {jar.size} {jar.sha256}\n" for jar in jars]
+    lock.write_text(f"# {head}\n{''.join(rows)}")
+    print(f"{len(rows)} jars written to {lock}")
 
 
 if __name__ == "__main__":
-    _write_lock()
+    write(
+        Path(str(files("kintsugi_office.embedded").joinpath("jars.lock"))),
+        "Jars of Apache Kafka: group artefact version size sha256. Made by python -m kintsugi_office.embedded.jars",
+        resolve(KAFKA, alone=[_LOG_BINDING]),
+    )
