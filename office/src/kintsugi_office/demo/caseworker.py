@@ -46,13 +46,15 @@ class Caseworker:
         return report
 
     async def listen(self, case: Case, today: datetime) -> None:
-        """Record what HTCDS has no field for: the safe-contact profile, and the consents to casework and contact."""
+        """Record what HTCDS cannot hold: the safe-contact profile, and consents to casework, contact and partners."""
         shown = await self._desk.read("intake", f"/cases/{case.ref}")
         case.minor = shown.json()["age_band"] in _MINORS
         if case.person.profile is not None:
             await self._profile(case, self._script.profiles[case.person.profile], today, shown.headers["ETag"])
         await self.decide(case, "casework", case.story.casework)
         await self.decide(case, "contact", case.story.contact)
+        for agency, plan in case.person.partners.items():
+            await self.decide(case, "sharing", "refused" if plan == "refused" else "granted", agency)
 
     async def decide(self, case: Case, purpose: str, decision: str, agency: str | None = None) -> str:
         """Record a consent, a refusal or a withdrawal; returns what was seen by then, for the next service."""

@@ -23,7 +23,15 @@ class Check:
 
 def of_evidence(verdict: Verdict) -> list[Check]:
     """The reconciler's word."""
-    return [Check("every promise was kept, once", verdict.holds, tuple(verdict.summary()))]
+    watched = verdict.looked_at["withdrawals followed on a partner's stream"]
+    return [
+        Check("every promise was kept, once", verdict.holds, tuple(verdict.summary())),
+        Check(
+            "after a withdrawal nothing stands on the partner's stream but the tombstone",
+            watched > 0 and not verdict.count("unsafe"),
+            (f"{watched} withdrawals were followed on the stream itself",),
+        ),
+    ]
 
 
 def of_days(error: BaseException | None) -> Check:
@@ -50,6 +58,12 @@ def of_figures(told: Figures, happened: Happened) -> list[Check]:
         "withdrawals cancelled, and deletions were confirmed": (
             referrals["cancelled_by_withdrawal"] > 0
             and referrals["deletions_confirmed"] == referrals["deletions_asked"] > 0
+        ),
+        "a partner was told of people, forgot those who withdrew, and said so": any(
+            got["received_records"] >= got["records"] > 0
+            and got["received_opened"] == got["received_records"]
+            and got["received_tombstones"] >= got["purges_asked"] == got["purges_confirmed"] > 0
+            for got in told["partners"].values()
         ),
         "referral was killed and came back": 0 < happened.killed_at_ms < happened.back_at_ms,
         "events that were sent twice had one effect": happened.sent_again > 0,

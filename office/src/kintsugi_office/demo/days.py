@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from datetime import time as time_of_day
@@ -14,6 +14,7 @@ from kintsugi.pack.samples import Script
 from kintsugi_office import clock
 from kintsugi_office.demo.caseworker import Case, Caseworker, close_case
 from kintsugi_office.demo.desk import Desk
+from kintsugi_office.demo.partner import Partner, Received
 from kintsugi_office.demo.provider import Inbox, Provider
 from kintsugi_office.demo.watch import Watch
 from kintsugi_office.supervisor import Office
@@ -38,6 +39,8 @@ class Happened:
     sent_again: int = 0
     stops: int = 0
     held: dict[str, int] = field(default_factory=dict)
+    received: dict[str, Received] = field(default_factory=dict)
+    """What each partner got, as it counted."""
     reached: datetime | None = None
     """The business time to which everything was played."""
 
@@ -62,6 +65,7 @@ class Days:
         script: Script,
         desks: dict[str, Desk],
         watch: Watch,
+        partners: Sequence[Partner],
         now_is: Callable[[str], None],
     ) -> None:
         self._office = office
@@ -71,6 +75,7 @@ class Days:
         self._operator = desks["operator"]
         self._worker = Caseworker(desks["caseworker"], script, pack)
         self._watch = watch
+        self._partners = partners
         self._now_is = now_is
         inbox = Inbox(office.layout.mail)
         self._providers = {
@@ -102,6 +107,8 @@ class Days:
         await self._each(self._cases, self._withdraw)
         await clock.quiet(self._office)
         await self._each(self._providers.values(), self._delete)
+        await self._each(self._partners, Partner.forget)
+        await self._each(self._cases, self._share_again)
         await self._worker.take_tasks(self._refs(lambda case: case.story.provider == "no_answer"))
         await self._until(self.begins + timedelta(days=8), "answers fall overdue, tasks go up")
         await self._each(self._cases, self._close)
@@ -215,6 +222,15 @@ class Days:
         if case.story.withdraws in ("after_request", "after_acceptance"):
             for agency in sorted({agency for agency, _ in case.chosen.values()}):
                 await self._worker.decide(case, "sharing", "withdrawn", agency)
+        for agency, plan in case.person.partners.items():
+            if plan in ("withdrawn", "granted_again"):
+                await self._worker.decide(case, "sharing", "withdrawn", agency)
+
+    async def _share_again(self, case: Case) -> None:
+        """Some survivors trust a partner a second time."""
+        for agency, plan in case.person.partners.items():
+            if plan == "granted_again":
+                await self._worker.decide(case, "sharing", "granted", agency)
 
     async def _delete(self, provider: Provider) -> None:
         for link in await provider.all_purges():

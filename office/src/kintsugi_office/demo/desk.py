@@ -50,13 +50,16 @@ class Ledger:
 
 
 class Desk:
-    """Sends requests for one role. ``retries`` counts those that had to be sent again."""
+    """Sends requests for one role. ``retries`` counts those that had to be sent again.
 
-    def __init__(self, office: OfficeLike, ledger: Ledger, role: str | None) -> None:
+    ``subject`` is whom the token speaks for, where that matters: an integrator's name.
+    """
+
+    def __init__(self, office: OfficeLike, ledger: Ledger, role: str | None, subject: str | None = None) -> None:
         headers = {}
         if role is not None:
             token = tokens.issue(
-                office.layout, role, subject=f"demo-{role}", valid=timedelta(hours=2), country=office.country
+                office.layout, role, subject=subject or f"demo-{role}", valid=timedelta(hours=2), country=office.country
             )
             headers["Authorization"] = f"Bearer {token}"
         self.retries = 0
@@ -90,12 +93,14 @@ class Desk:
         content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         url: str | None = None,
+        key: str | None = None,
     ) -> httpx.Response:
         """A request that changes something, under one Idempotency-Key however often it is sent. Raises Refused.
 
-        ``action`` and ``about`` say in the ledger what was asked, in codes.
+        ``action`` and ``about`` say in the ledger what was asked, in codes. ``key`` is given where the service makes
+        its own from the request.
         """
-        key = str(uuid.uuid4())
+        key = key or str(uuid.uuid4())
         sent = {"Idempotency-Key": key, **(headers or {})}
         if content is not None:
             sent["Content-Type"] = "text/csv"

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from kintsugi_office.demo.days import Happened
@@ -43,6 +44,7 @@ def figures(events: Sequence[Seen], happened: Happened, ledger: Sequence[dict[st
             },
         },
         "referrals": _referrals(by_type),
+        "partners": _partners(by_type, happened),
         "notifications": {
             "sent": _counted(event.data["audience"] for event in of("notification.sent")),
             "withheld": _counted(event.data["reason"] for event in of("notification.withheld")),
@@ -118,6 +120,24 @@ def _referrals(by_type: dict[str, list[Seen]]) -> dict[str, Any]:
         "overdue": len(by_type.get("referral.overdue", [])),
         "deletions_asked": len(by_type.get("purge.requested", [])),
         "deletions_confirmed": len(by_type.get("purge.acknowledged", [])),
+    }
+
+
+def _partners(by_type: dict[str, list[Seen]], happened: Happened) -> dict[str, dict[str, int]]:
+    """For each partner: what the office's books say it received and must forget, and what it counted itself."""
+
+    def of(type_: str, name: str) -> list[Seen]:
+        return [event for event in by_type.get(type_, []) if event.data.get("integrator") == name]
+
+    return {
+        name: {
+            "records": sum(1 for made in of("disclosure.made", name) if made.data["certainty"] == "confirmed"),
+            "people": len({event.subject for event in of("disclosure.made", name)}),
+            "purges_asked": len(of("partner_purge.requested", name)),
+            "purges_confirmed": len(of("partner_purge.acknowledged", name)),
+            **{f"received_{what}": count for what, count in asdict(received).items()},
+        }
+        for name, received in happened.received.items()
     }
 
 

@@ -64,7 +64,7 @@ def explain(shown: Shown) -> None:
         console.print(Text(f"\nFAILED: {check.name}", style="bold red"))
         for line in check.detail:
             console.print(Text(line), soft_wrap=True)
-    for service in ("intake", "assessment", "referral", "notify"):
+    for service in sorted(file.stem for file in (shown.folder / "logs").glob("*.log")):
         lines = [line for line in tail(shown.folder / "logs" / f"{service}.log", 400).splitlines() if _bad(line)]
         if lines:
             console.print(Text(f"\nthe last of logs/{service}.log that is not routine:"))
@@ -125,6 +125,7 @@ def _lines(told: Mapping[str, Any], shown: Shown) -> list[tuple[str, str]]:
             f"{referrals['deletions_asked']} deletions confirmed",
         ),
         ("overdue", f"{referrals['overdue']} answers of services"),
+        *(("partner", _partner(name, got)) for name, got in told["partners"].items()),
         ("messages", f"sent to {_each(mails['sent'])}"),
         ("kept back", _each(mails["withheld"]) + (f"; failed {_each(mails['failed'])}" if mails["failed"] else "")),
         (
@@ -144,6 +145,13 @@ def _lines(told: Mapping[str, Any], shown: Shown) -> list[tuple[str, str]]:
             f"with {told['business_time']['stops']} stops",
         ),
     ]
+
+
+def _partner(name: str, got: Mapping[str, int]) -> str:
+    return (
+        f"{name} was sent {got['records']} records about {got['people']} people and opened {got['received_opened']} "
+        f"sealed values; told to forget {got['purges_asked']} of them, it confirmed {got['purges_confirmed']}"
+    )
 
 
 _COLUMNS = ("flows", "p50", "p95", "p99")

@@ -1,6 +1,7 @@
 """Runs the demonstration once: an office of its own, the days, the evidence, the checks."""
 
 import asyncio
+import contextlib
 import json
 import shutil
 import time
@@ -12,11 +13,12 @@ from typing import Any
 from kintsugi.pack import Pack, load
 from kintsugi.pack.samples import CASES, Script, load_script
 
-from kintsugi_office import recover, running, topics
+from kintsugi_office import access, recover, running, topics
 from kintsugi_office.demo.checks import Check, of_days, of_evidence, of_figures
 from kintsugi_office.demo.days import Days, Happened
 from kintsugi_office.demo.desk import Desk, Ledger
 from kintsugi_office.demo.figures import Figures, figures
+from kintsugi_office.demo.partner import Partner
 from kintsugi_office.demo.view import View
 from kintsugi_office.demo.watch import Seen, Watch
 from kintsugi_office.progress import say
@@ -88,13 +90,17 @@ async def demonstrate(folder: Path, project: Path, view: View) -> Shown:
     evidence.mkdir()
     async with office:
         phases["start"] = time.monotonic() - started
-        happened, events, error = await _play(office, pack, script, (pack_folder / CASES).read_bytes(), ledger, view)
+        happened, events, error = await _play(office, pack, script, pack_folder, ledger, view)
         phases["days"] = time.monotonic() - started - sum(phases.values())
         checks = [] if error else [await at_the_end(office) for at_the_end in AT_THE_END]
         await collect.save(
             evidence,
             kafka=office.cluster.client(),
-            topics={plan.name: plan.partitions for plan in topics.planned(project / "contracts", COUNTRY)},
+            topics={
+                plan.name: plan.partitions
+                for plans in (topics.planned, topics.streams)
+                for plan in plans(project / "contracts", COUNTRY)
+            },
             databases=dict(office.databases.own),
             facts=_facts(pack, script, happened),
         )
@@ -110,26 +116,44 @@ async def demonstrate(folder: Path, project: Path, view: View) -> Shown:
 
 
 async def _play(
-    office: Office, pack: Pack, script: Script, samples: bytes, ledger: Ledger, view: View
+    office: Office, pack: Pack, script: Script, pack_folder: Path, ledger: Ledger, view: View
 ) -> tuple[Happened, Sequence[Seen], Exception | None]:
     """What happened and was seen; and what ended the days too early, since the evidence then says what is missing."""
     desks = {role: Desk(office, ledger, role) for role in ("caseworker", "supervisor", "operator")}
     desks["provider"] = Desk(office, ledger, None)
+    desks |= {each.name: Desk(office, ledger, "integrator", each.name) for each in pack.integrators}
     plans = topics.planned(office.project / "contracts", office.country)
     try:
-        async with Watch(office.cluster, plans, view.changed) as watch:
+        async with contextlib.AsyncExitStack() as stack:
+            watch = await stack.enter_async_context(Watch(office.cluster, plans, view.changed))
+            partners = [
+                await stack.enter_async_context(_partner(office, each.name, pack_folder, desks[each.name]))
+                for each in pack.integrators
+            ]
             view.watch = watch
-            days = Days(office, pack, script, desks, watch, view.day)
+            days = Days(office, pack, script, desks, watch, partners, view.day)
             stopped: Exception | None = None
             with view.shown():
                 try:
-                    await days.play(samples)
+                    await days.play((pack_folder / CASES).read_bytes())
                 except Exception as error:
                     stopped = error
+            days.happened.received = {partner.name: partner.received for partner in partners}
             return days.happened, watch.events, stopped
     finally:
         for desk in desks.values():
             await desk.close()
+
+
+def _partner(office: Office, name: str, pack_folder: Path, desk: Desk) -> Partner:
+    """A partner with its own login, and the private key that the samples publish."""
+    mine = [
+        plan
+        for plan in topics.streams(office.project / "contracts", office.country)
+        if access.integrator(name) in plan.readers
+    ]
+    login = access.login(office.layout, office.bootstrap, office.country, access.integrator(name))
+    return Partner(name, login, mine, pack_folder / "samples" / "integrators" / f"{name}.private.jwk.json", desk)
 
 
 _NEVER = "0001-01-01T00:00:00+00:00"
@@ -141,13 +165,27 @@ def _facts(pack: Pack, script: Script, happened: Happened) -> dict[str, Any]:
         "zone": pack.country.zone,
         "people": {row: {"email": person.email, "phone": person.phone} for row, person in script.people.items()},
         "agencies": {agency.id: agency.email for agency in pack.directory.agencies},
+        "partners": {
+            each.name: {
+                "agency": each.agency,
+                "streams": {
+                    f"{pack.code}.share.{each.name}.{name}.v{purpose.version}": {
+                        "fields": purpose.fields,
+                        "needs": purpose.needs,
+                        "sealed": list(purpose.sealed),
+                    }
+                    for name, purpose in each.purposes.items()
+                },
+            }
+            for each in pack.integrators
+        },
     }
 
 
 # Short sessions, so that a process killed on purpose gives its partitions back in seconds.
 _SETTINGS = {
     name: {"KINTSUGI_TRACE_RATIO": "1", "KINTSUGI_SESSION_TIMEOUT_MS": "3000"}
-    for name in ("intake", "assessment", "referral", "notify")
+    for name in ("intake", "assessment", "referral", "notify", "share")
 }
 
 

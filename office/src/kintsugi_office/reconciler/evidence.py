@@ -27,6 +27,8 @@ class Answer:
     key: str
     status: int
     action: str
+    asked_ms: int
+    answered_ms: int
     about: Mapping[str, Any]
     answer: Any
 
@@ -59,6 +61,23 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class Streamed:
+    """One record of a partner's stream; ``value`` is None for a tombstone. ``text`` is all of it, to be searched."""
+
+    topic: str
+    partition: int
+    offset: int
+    at_ms: int
+    key: str
+    headers: Mapping[str, str]
+    value: Mapping[str, Any] | None
+    text: str
+
+    def __str__(self) -> str:
+        return f"{'tombstone' if self.value is None else 'record'} {self.topic}[{self.partition}]@{self.offset}"
+
+
+@dataclass(frozen=True, slots=True)
 class Mail:
     """One ``.eml`` file. ``body`` is its plain text."""
 
@@ -76,7 +95,7 @@ class Evidence:
         self.folder = folder
         try:
             self.answers = [_answer(json.loads(line)) for line in _lines(folder / "ledger.jsonl")]
-            self.read = [_record(json.loads(line)) for line in _lines(folder / "evidence" / "topics.jsonl")]
+            read = [json.loads(line) for line in _lines(folder / "evidence" / "topics.jsonl")]
             self.books: dict[str, Any] = json.loads((folder / "evidence" / "books.json").read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             raise EvidenceMissing(
@@ -87,6 +106,14 @@ class Evidence:
         self.agencies: dict[str, str] = self.books["agencies"]
         """The address of each agency."""
         self.zone: str = self.books["zone"]
+        self.partners: dict[str, dict[str, Any]] = self.books["partners"]
+        """Each partner's agency, and what its file declares for each of its streams."""
+        streams = {topic for partner in self.partners.values() for topic in partner["streams"]}
+        self.read = [_record(line) for line in read if line["topic"] not in streams]
+        self.streamed = sorted(
+            (_streamed(line) for line in read if line["topic"] in streams),
+            key=lambda each: (each.topic, each.partition, each.offset),
+        )
         self.mails = [_mail(file) for file in sorted((folder / "mail").glob("[0-9]*.eml"))]
         first: dict[str, Record] = {}
         self.repeated: list[tuple[Record, Record]] = []
@@ -186,6 +213,12 @@ def _record(line: Mapping[str, Any]) -> Record:
         seen={name: int(number) for name, number in seen},
         data=json.loads(line["value"]),
     )
+
+
+def _streamed(line: Mapping[str, Any]) -> Streamed:
+    value = json.loads(line["value"]) if line["value"] else None
+    place = {name: line[name] for name in ("topic", "partition", "offset", "at_ms", "key", "headers")}
+    return Streamed(**place, value=value, text=json.dumps(line, ensure_ascii=False))
 
 
 def _mail(file: Path) -> Mail:

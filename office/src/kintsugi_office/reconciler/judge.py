@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
-from kintsugi_office.reconciler import books, canaries, flow, messages, order, promises, referrals
+from kintsugi_office.reconciler import books, canaries, flow, messages, order, partners, promises, referrals
 from kintsugi_office.reconciler.evidence import Evidence
 from kintsugi_office.reconciler.findings import Verdict
 
-CHECKS = (promises.check, flow.check, referrals.check, messages.check, order.check, books.check, canaries.check)
+CHECKS = (
+    *(promises.check, flow.check, referrals.check, partners.check),
+    *(messages.check, order.check, books.check, canaries.check),
+)
 
 
 def judge(folder: Path) -> Verdict:

@@ -25,7 +25,8 @@ def check(evidence: Evidence, verdict: Verdict) -> None:
     for record in evidence.records:
         _after_its_cause(record, first, numbers, verdict)
     for topic, ends in evidence.books["ends"].items():
-        there = Counter(record.partition for record in evidence.read if record.topic == topic)
+        held = [*evidence.read, *evidence.streamed]
+        there = Counter(record.partition for record in held if record.topic == topic)
         for partition, end in ends.items():
             if there[int(partition)] != end:
                 what = f"{topic} [{partition}] holds {there[int(partition)]} of {end} records"

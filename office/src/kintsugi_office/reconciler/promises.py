@@ -64,6 +64,8 @@ def _promised(evidence: Evidence) -> Iterator[tuple[Effect, str]]:
                 yield effect, str(answer)
             case "purge_ack":
                 yield ("purge.acknowledged", about["agency"]), str(answer)
+            case "partner_purge_ack":
+                yield ("partner_purge.acknowledged", about["purge_id"]), str(answer)
             case "take_task":
                 yield ("staff_task.acknowledged", case, about["task_id"]), str(answer)
             case "close":
@@ -115,6 +117,8 @@ def _asked_for(record: Record, evidence: Evidence) -> Iterator[Effect]:
             yield ("provider_answer", data["referral_id"], data["status"], str(data.get("sub_status")))
         case "purge.acknowledged":
             yield (record.type, data["agency"])
+        case "partner_purge.acknowledged":
+            yield (record.type, data["purge_id"])
         case "staff_task.acknowledged":
             yield (record.type, case, data["task_id"])
         case "case.closed":
