@@ -9,6 +9,7 @@ from kintsugi.contracts import events as e
 from kintsugi.testing import Given, Match
 from kintsugi_referral.commands import AcknowledgePurge, Answer, Cancel, Look, MarkAsError, OfferAgain
 from kintsugi_referral.domain import Status
+from kintsugi_referral.shown import Facts
 from kintsugi_referral.state import CaseFile, Referral
 
 from tests.unit.referral_examples import (
@@ -164,7 +165,7 @@ def test_a_link_opens_only_what_it_was_made_for(wrong: str) -> None:
 def test_facts_are_shown_while_the_consent_holds_and_the_case_moves() -> None:
     given = requested(consent("open-door", valid_until=NOW + timedelta(days=1)))
     look = Look(kind="answer", **link(given))
-    given.when(look).then()
+    given.when(look).then(e.DisclosureMade)
     waiting(given, 1).when(look).refused("not_now")
     later = given.at(NOW + timedelta(days=1))
     later.when(look).refused("facts_withheld")
@@ -284,3 +285,28 @@ def test_a_case_without_its_keys_is_still_asked_about_but_tells_no_way() -> None
     then = replace(given).when(choosing(given))
     then.then(e.ReferralChosen, e.ReferralRequested)
     assert not then.events[-1].sealed
+
+
+def test_the_first_look_at_facts_is_a_disclosure_and_moves_nothing() -> None:
+    given = requested()
+    seen = given.when(Look(kind="answer", **link(given))).then(
+        Match(
+            e.DisclosureMade,
+            way=e.DisclosureWay.link,
+            certainty=e.Certainty.confirmed,
+            agency="open-door",
+            consent_id="consent-1",
+            referral_id=only(given).referral_id,
+            fields=tuple(Facts.model_fields),
+        )
+    )
+    assert only(seen).step == only(given).step
+    seen.when(Look(kind="answer", **link(given))).then()
+
+
+def test_a_look_that_shows_no_facts_is_no_disclosure() -> None:
+    given = requested()
+    given.when(Look(kind="answer", facts=False, **link(given))).then()
+    over = given.when(withdrawn("open-door")).given
+    over.when(Look(kind="answer", **link(over))).then()
+    over.when(Look(kind="purge", **link(over))).then()

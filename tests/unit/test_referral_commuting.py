@@ -41,10 +41,14 @@ def own(id_: str, agency: str, which: int) -> Any:
             consent_id="c", reason=e.PurgeReason.consent_withdrawn, due_at=NOW, requested_at=NOW, **common
         ),
         e.PurgeAcknowledged(acknowledged_at=NOW, **common),
+        e.DisclosureMade(
+            way=e.DisclosureWay.link, certainty=e.Certainty.confirmed, consent_id="c", fields=("need",),
+            sealed_fields=(), made_at=NOW, **common,
+        ),
     ][which]  # fmt: skip
 
 
-OWN = st.builds(own, IDS, AGENCIES, st.integers(0, 9))
+OWN = st.builds(own, IDS, AGENCIES, st.integers(0, 10))
 INTAKE = st.one_of(
     st.just(case_opened()),
     st.just(closed()),

@@ -114,6 +114,9 @@ def answers(now: Status) -> tuple[Status, ...]:
     return tuple(status for status in Status if status in TRANSITIONS[now] & SETS[Party.responder])
 
 
+FACTS = ("need", "area", "age_band", "languages")
+"""What an agency's link shows of a case while the request is open and the consent holds."""
+
 OLDEST = 120.0
 AGES: Mapping[str, tuple[float, float]] = {
     "under_6": (0, 5),

@@ -14,6 +14,7 @@ from kintsugi.contracts.events import (
     ConsentPurpose,
     ConsentRecorded,
     ConsentWithdrawn,
+    DisclosureMade,
     PurgeAcknowledged,
     PurgeRequested,
     ReferralChosen,
@@ -85,6 +86,8 @@ class Referral(_Frozen):
     overdue: bool = False
     purge_due: datetime | None = None
     purged_at: datetime | None = None
+    disclosed: bool = False
+    """Whether its agency's link has shown facts of the case."""
     step: int = 1
 
     @property
@@ -285,6 +288,16 @@ def _(event: ReferralStatusChanged, case: CaseFile) -> CaseFile:
 @evolve.register
 def _(event: ReferralOverdue, case: CaseFile) -> CaseFile:
     return _changed(case, event.referral_id, overdue=True)
+
+
+@evolve.register
+def _(event: DisclosureMade, case: CaseFile) -> CaseFile:
+    referral = case.referrals.get(event.referral_id or "")
+    if referral is None:
+        return case
+    # The request is where it was: looking is no step of it.
+    known = referral.model_copy(update={"disclosed": True})
+    return case.model_copy(update={"referrals": {**case.referrals, referral.referral_id: known}})
 
 
 @evolve.register

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from kintsugi.contracts.base import Event
-from kintsugi.contracts.events import Party, PurgeAcknowledged, ReferralSubStatus
+from kintsugi.contracts.events import (
+    Certainty,
+    DisclosureMade,
+    DisclosureWay,
+    Party,
+    PurgeAcknowledged,
+    ReferralSubStatus,
+)
 from kintsugi.service import Context, Rejected, Withheld
 
 from kintsugi_referral.commands import AcknowledgePurge, Answer, Link, Look
-from kintsugi_referral.domain import MAY_BE_UNATTENDED, TERMINAL, Refusal, Status, answers, refusal
+from kintsugi_referral.domain import FACTS, MAY_BE_UNATTENDED, TERMINAL, Refusal, Status, answers, refusal
 from kintsugi_referral.domain import Party as Side
 from kintsugi_referral.handlers.core import moved, service
 from kintsugi_referral.handlers.proposals import another
@@ -19,7 +26,8 @@ from kintsugi_referral.state import CaseFile, Referral
 def look(command: Look, case: CaseFile, ctx: Context) -> list[Event]:
     """An agency opens its link: allowed while the link lives, and to see facts while the consent holds.
 
-    It is decided under the subject's lock like everything else, so that a withdrawal is never overtaken.
+    It is decided under the subject's lock like everything else, so that a withdrawal is never overtaken. The first
+    look at facts is a disclosure.
     """
     referral = _linked(command, case, ctx)
     if command.kind == "purge" and referral.purge_due is None:
@@ -27,8 +35,22 @@ def look(command: Look, case: CaseFile, ctx: Context) -> list[Event]:
     if command.kind == "answer" and command.facts and referral.open:
         if ctx.on_hold:
             raise Rejected("not_now", "The request cannot be shown at this moment.", status=503, next_step=_LATER)
-        if isinstance(consent_for(command.agency, case, ctx.now), Withheld):
+        consent = consent_for(command.agency, case, ctx.now)
+        if isinstance(consent, Withheld):
             raise Rejected("facts_withheld", "What was shared may no longer be shown.", status=403)
+        if not referral.disclosed:
+            return [
+                DisclosureMade(
+                    way=DisclosureWay.link,
+                    certainty=Certainty.confirmed,
+                    agency=command.agency,
+                    consent_id=consent.consent_id,
+                    fields=FACTS,
+                    sealed_fields=(),
+                    made_at=ctx.now,
+                    referral_id=referral.referral_id,
+                )
+            ]
     return []
 
 

@@ -10,7 +10,7 @@ from kintsugi_referral.domain import Status
 from kintsugi_referral.links import Links
 from kintsugi_referral.state import CaseFile, Referral, agenda, evolve
 
-service = Service("referral", state=CaseFile, evolve=evolve, agenda=agenda, fold_version=2)
+service = Service("referral", state=CaseFile, evolve=evolve, agenda=agenda, fold_version=3)
 
 
 def found(case: CaseFile, referral_id: str) -> Referral:
