@@ -56,8 +56,11 @@ def _held(store: Store, asked: argparse.Namespace) -> None:
         return
     for each in kept:
         print(_line(each))
-    if any(each.state is State.held for each in kept):
-        print("\nNext: mend the cause, then  python -m kintsugi.subscribe release NUMBER --store F")
+    first = next((each for each in kept if each.state is State.held), None)
+    if first is not None:
+        print(
+            f"\nNext: mend the cause, then\n  python -m kintsugi.subscribe release {first.number} --store {asked.store}"
+        )
 
 
 def _release(store: Store, asked: argparse.Namespace) -> None:
@@ -66,8 +69,10 @@ def _release(store: Store, asked: argparse.Namespace) -> None:
     chosen = None if asked.all else int(asked.chosen) if asked.chosen.isdecimal() else asked.chosen
     released = release(store, chosen)
     for subject in released:
-        print(f"Released {subject}: the subscriber goes on with it, now if it runs, else when it starts.")
-    if not released:
+        print(f"Released {subject}")
+    if released:
+        print("The subscriber handles them in order: now if it runs, else when it starts.")
+    else:
         print("Nothing is held.")
 
 
