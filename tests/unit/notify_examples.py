@@ -222,3 +222,14 @@ def owed_all(given: Given[CaseFile], kind: str) -> list[str]:
 
 def ended(name: str, result: Result, reason: str | None = None, attempt: int = 1) -> Outcome:
     return Outcome(name=name, result=result, reason=reason, attempt=attempt)
+
+
+def partner_purge(purge_id: str = "purge-of-a-partner") -> dict[str, Any]:
+    """What every event of a partner's purge says."""
+    return {
+        "purge_id": purge_id,
+        "integrator": "labour-registry",
+        "purpose": "wage-claims",
+        "version": 1,
+        "agency": "labour-ministry",
+    }

@@ -212,5 +212,5 @@ def test_the_migration_makes_exactly_the_tables_of_the_views() -> None:
             revision.downgrade()
 
 
-def test_notify_listens_to_the_three_others() -> None:
-    assert application.service.subscribes == {"intake", "assessment", "referral"}
+def test_notify_listens_to_the_others() -> None:
+    assert application.service.subscribes == {"intake", "assessment", "referral", "share"}

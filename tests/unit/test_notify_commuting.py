@@ -19,6 +19,7 @@ from tests.unit.notify_examples import (
     case_opened,
     consent,
     held,
+    partner_purge,
     profile,
     proposed,
     purge,
@@ -101,6 +102,11 @@ REFERRAL = st.one_of(
     st.just(withheld(e.WithheldReason.consent_missing)),
     HOLDS,
 )
+SHARE = st.one_of(
+    st.just(e.PartnerPurgeOverdue(due_at=NOW, **partner_purge())),
+    st.just(e.PartnerPurgeAcknowledged(acknowledged_at=NOW, **partner_purge())),
+    HOLDS,
+)
 OWN = st.one_of(
     st.builds(
         lambda id_, kind, reason, role, referral, above: e.StaffTaskCreated(
@@ -156,24 +162,27 @@ def folded(events: list[Any]) -> CaseFile:
 
 @settings(max_examples=300)
 @given(
-    before=st.lists(st.one_of(INTAKE, ASSESSMENT, REFERRAL, OWN), max_size=8),
+    before=st.lists(st.one_of(INTAKE, ASSESSMENT, REFERRAL, SHARE, OWN), max_size=8),
     intake=INTAKE,
     assessment=ASSESSMENT,
     referral=REFERRAL,
+    share=SHARE,
 )
-def test_events_of_different_sources_commute(before: list[Any], intake: Any, assessment: Any, referral: Any) -> None:
+def test_events_of_different_sources_commute(
+    before: list[Any], intake: Any, assessment: Any, referral: Any, share: Any
+) -> None:
     orders = [
-        folded([*before, intake, assessment, referral]),
-        folded([*before, referral, assessment, intake]),
-        folded([*before, assessment, referral, intake]),
-        folded([*before, assessment, intake, referral]),
+        folded([*before, intake, assessment, referral, share]),
+        folded([*before, share, referral, assessment, intake]),
+        folded([*before, assessment, referral, intake, share]),
+        folded([*before, share, assessment, intake, referral]),
     ]
     assert all(order == orders[0] for order in orders)
     assert all(agenda(order) == agenda(orders[0]) for order in orders)
 
 
 @settings(max_examples=200)
-@given(events=st.lists(st.one_of(INTAKE, ASSESSMENT, REFERRAL, OWN), max_size=20))
+@given(events=st.lists(st.one_of(INTAKE, ASSESSMENT, REFERRAL, SHARE, OWN), max_size=20))
 def test_no_order_of_events_raises_and_every_state_can_be_stored_and_shown(events: list[Any]) -> None:
     case = folded(events)
     assert CaseFile.model_validate_json(case.model_dump_json()) == case

@@ -29,6 +29,7 @@ from tests.unit.notify_examples import (
     held,
     owed,
     owed_all,
+    partner_purge,
     profile,
     proposed,
     purge,
@@ -364,3 +365,22 @@ def test_no_event_of_notify_carries_anything_personal() -> None:
     wire = b"".join(own.value for own in given.emitted).decode()
     for secret in ("tala", LINK, "desk@door.example", "@office.example"):
         assert secret not in wire
+
+
+def test_a_partner_that_did_not_delete_in_time_is_a_task_that_its_acknowledgement_settles() -> None:
+    given = scenario().given(case_opened(), case_closed())
+    overdue_by_now = e.PartnerPurgeOverdue(due_at=NOW, **partner_purge())
+    asked = given.when(overdue_by_now).then(
+        task(Kind.check_purge, Reason.purge_overdue, role=Role.caseworker, task_id="purge-of-a-partner")
+    )
+    late = asked.when(e.PartnerPurgeAcknowledged(acknowledged_at=NOW, **partner_purge())).then()
+    assert only_task(late).status is TaskStatus.settled
+    late.owes_nothing("task/…")
+
+
+def test_it_settles_the_task_it_escalated_to_as_well() -> None:
+    given = scenario().given(case_opened()).when(e.PartnerPurgeOverdue(due_at=NOW, **partner_purge())).given
+    raised = given.when("task/purge-of-a-partner").given
+    settled = raised.when(e.PartnerPurgeAcknowledged(acknowledged_at=NOW, **partner_purge())).given
+    assert {each.status for each in settled.state.tasks.values()} == {TaskStatus.settled}
+    settled.owes_nothing("task/…")

@@ -28,6 +28,7 @@ from kintsugi.contracts.events import (
     NotificationFailed,
     NotificationSent,
     NotificationWithheld,
+    PartnerPurgeAcknowledged,
     PurgeAcknowledged,
     PurgeRequested,
     ReferralRequested,
@@ -221,6 +222,11 @@ def _(event: PurgeRequested, case: CaseFile) -> CaseFile:
 def _(event: PurgeAcknowledged, case: CaseFile) -> CaseFile:
     case = _answered(case, MailKind.purge, event.referral_id, event.agency)
     return _settle(case, lambda task: task.referral_id == event.referral_id and task.kind is StaffTaskKind.check_purge)
+
+
+@evolve.register
+def _(event: PartnerPurgeAcknowledged, case: CaseFile) -> CaseFile:
+    return _settle(case, lambda task: task.root == event.purge_id)
 
 
 @evolve.register(AssessmentCompleted)

@@ -18,8 +18,8 @@ service: Service[CaseFile] = Service(
     state=CaseFile,
     evolve=evolve,
     agenda=agenda,
-    fold_version=2,
-    subscribes=("intake", "assessment", "referral"),
+    fold_version=3,
+    subscribes=("intake", "assessment", "referral", "share"),
     tightening=TIGHTENING,
 )
 

@@ -9,6 +9,7 @@ from kintsugi.contracts.events import (
     Answer,
     AssessmentOverdue,
     InputHeld,
+    PartnerPurgeOverdue,
     Party,
     PurgeRequested,
     ReferralOverdue,
@@ -137,6 +138,16 @@ def ask_to_purge(event: PurgeRequested, case: CaseFile, ctx: Context) -> Sequenc
     if event.sealed_as("contact") is not None:
         return []
     return unlinked(MailKind.purge, event, case, ctx, referral_id=event.referral_id, agency=event.agency)
+
+
+@service.on(PartnerPurgeOverdue)
+def chase_partner(event: PartnerPurgeOverdue, case: CaseFile, ctx: Context) -> Sequence[Event]:
+    """A partner has not said in time that it deleted what it received: a person asks. The task is the purge's own."""
+    if event.purge_id in case.tasks:
+        return []
+    return task(
+        StaffTaskKind.check_purge, TaskReason.purge_overdue, about(event, ctx), case, ctx, task_id=event.purge_id
+    )
 
 
 @service.on(InputHeld)
