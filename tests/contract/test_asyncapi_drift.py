@@ -45,9 +45,9 @@ def document(service: str) -> dict[str, Any]:
 
 
 def handled(service: Service[Any]) -> set[str]:
-    """The `ce_type` of what a service takes of others."""
+    """The `ce_type` of what a service takes, its own events included."""
     types: set[type[Event]] = {*service.events, *(t for t in service.evolve.registry if t is not object)}
-    return {each.type for each in types if each.service != service.name}
+    return {each.type for each in types}
 
 
 def drifts(service: str, seeded: Service[Any], cluster: Cluster = LOGIN) -> list[str]:

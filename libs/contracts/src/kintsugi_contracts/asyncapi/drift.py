@@ -20,16 +20,16 @@ def differences(ours: Node, faststream: Node, *, service: str, country: str) -> 
 
 
 def unlike_handlers(ours: Node, handled: Iterable[str], *, service: str) -> list[str]:
-    """Where what a service's document says it receives is not what the service takes, by `ce_type`."""
-    declared = {
-        ours["components"]["messages"][ref["$ref"].rpartition("/")[2]]["name"]
-        for operation in _receiving(ours)
-        for ref in operation["messages"]
-    }
-    taken = set(handled)
+    """Where what a service's document says it receives is not what the service takes, by `ce_type`.
+
+    `handled` may hold the service's own events, which it folds as it writes them. So a type that it both writes and
+    reads is found missing only where it is declared and not handled, never the other way round.
+    """
+    received, sent, taken = set(_types(ours, "receive")), set(_types(ours, "send")), set(handled)
+    undeclared, unhandled = sorted(taken - received - sent), sorted(received - taken)
     return [
-        *(f"{service} takes {t} and no topic file says so: add it to its consumers" for t in sorted(taken - declared)),
-        *(f"a topic file says that {service} reads {t}, and it has no handler" for t in sorted(declared - taken)),
+        *(f"{service} takes {each} and no topic file says so: add it to its consumers" for each in undeclared),
+        *(f"a topic file says that {service} reads {each}, and it has no handler" for each in unhandled),
     ]
 
 
@@ -40,7 +40,7 @@ def _topics(ours: Node, faststream: Node, service: str, country: str) -> Iterato
         yield f"{service} subscribes to {topic} and its document does not say so: add it to the topic's consumers"
     for topic in sorted(declared - subscribed):
         yield f"the document says that {service} reads {topic}, and it does not subscribe: remove it there or read it"
-    if any(operation["action"] == "send" for operation in faststream["operations"].values()):
+    if _operations(faststream, "send"):
         yield f"{service} publishes through FastStream: only the relay writes, so that nothing is lost or overtaken"
 
 
@@ -57,9 +57,15 @@ def _schemes(document: Node) -> set[str]:
 
 
 def _addresses(document: Node) -> Iterator[str]:
-    for operation in _receiving(document):
+    for operation in _operations(document, "receive"):
         yield document["channels"][operation["channel"]["$ref"].removeprefix("#/channels/")]["address"]
 
 
-def _receiving(document: Node) -> list[Node]:
-    return [operation for operation in document["operations"].values() if operation["action"] == "receive"]
+def _types(document: Node, action: str) -> Iterator[str]:
+    messages = document["components"]["messages"]
+    for operation in _operations(document, action):
+        yield from (messages[ref["$ref"].rpartition("/")[2]]["name"] for ref in operation["messages"])
+
+
+def _operations(document: Node, action: str) -> list[Node]:
+    return [operation for operation in document["operations"].values() if operation["action"] == action]
