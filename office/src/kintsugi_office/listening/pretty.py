@@ -48,8 +48,7 @@ class Pretty:
 
     def show(self, heard: Heard) -> None:
         """Prints one record."""
-        for line in self.lines(heard, self._console.width):
-            self._console.print(line, soft_wrap=True)
+        self._console.print(Text("\n").join(self.lines(heard, self._console.width)), soft_wrap=True)
 
     def lines(self, heard: Heard, width: int) -> Iterator[Text]:
         """The lines of one record, none wider than ``width`` where the names allow it."""
