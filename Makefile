@@ -65,6 +65,7 @@ lint: $(STAMP) ## Check style, types and import rules.
 	  examples/practice examples/subscribe-python/subscribe.py
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python -m kintsugi.contracts.generate --check
+	@$(BIN)/python -m kintsugi_share.schemas --check
 	@$(BIN)/kintsugi contracts check
 	@$(BIN)/python -m kintsugi_contracts.asyncapi --check
 	@$(BIN)/kintsugi country check xa
