@@ -43,6 +43,7 @@ def urls(server: PostgresRoles, country: str, names: Iterable[str]) -> Databases
 
 async def ensure(server: PostgresRoles, country: str, purposes: Mapping[str, Iterable[str]]) -> Databases:
     """Make roles, databases and the keyring for these services and the purposes each may open; safe to run again."""
+    await server.close_common()
     for name in ["keyring", *purposes]:
         role = name_of(country, name)
         await server.create_role(role)

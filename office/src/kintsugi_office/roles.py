@@ -7,6 +7,9 @@ from pathlib import Path
 import asyncpg
 
 SUPERUSER = "postgres"
+_NO_MORE = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
+_COMMON = ("postgres", "template1")
+"""Databases that PostgreSQL makes and lets everybody enter."""
 
 
 class PostgresRoles:
@@ -37,26 +40,33 @@ class PostgresRoles:
         return known[role]
 
     async def create_role(self, role: str, *, password: str | None = None) -> None:
-        """Make a login role without further rights; a role that exists keeps its password."""
+        """Make a login role without further rights; a role that exists keeps its password and loses what is more."""
         kept = self.keep_password(role, password=password)
         async with _Connection(self.url(driver="postgresql")) as connection:
             exists = await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", role)
             verb = "ALTER" if exists else "CREATE"
-            await connection.execute(f"{verb} ROLE {_quoted(role)} LOGIN PASSWORD '{kept}'")
+            await connection.execute(f"{verb} ROLE {_quoted(role)} {_NO_MORE} PASSWORD '{kept}'")
 
     async def create_database(self, database: str, *, owner: str = SUPERUSER, template: str | None = None) -> None:
-        """Make a database that only its owner may enter; one that exists is left as it is."""
+        """Make a database that only its owner may enter. Of one that exists, others' rights are taken away."""
         async with _Connection(self.url(driver="postgresql")) as connection:
-            if await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", database):
-                return
-            source = f" TEMPLATE {_quoted(template)}" if template else ""
-            await connection.execute(f"CREATE DATABASE {_quoted(database)} OWNER {_quoted(owner)}{source}")
-            await connection.execute(f"REVOKE CONNECT, TEMPORARY ON DATABASE {_quoted(database)} FROM PUBLIC")
+            if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", database):
+                source = f" TEMPLATE {_quoted(template)}" if template else ""
+                await connection.execute(f"CREATE DATABASE {_quoted(database)} OWNER {_quoted(owner)}{source}")
+            await connection.execute(f"REVOKE ALL ON DATABASE {_quoted(database)} FROM PUBLIC")
+        async with _Connection(self.url(database, driver="postgresql")) as connection:
+            await connection.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
 
     async def admit(self, database: str, role: str) -> None:
         """Let a role connect to a database it does not own; what it may do there is granted inside."""
         async with _Connection(self.url(driver="postgresql")) as connection:
             await connection.execute(f"GRANT CONNECT ON DATABASE {_quoted(database)} TO {_quoted(role)}")
+
+    async def close_common(self) -> None:
+        """Let nobody but the superuser into the databases that PostgreSQL makes for everybody."""
+        async with _Connection(self.url(driver="postgresql")) as connection:
+            for database in _COMMON:
+                await connection.execute(f"REVOKE ALL ON DATABASE {_quoted(database)} FROM PUBLIC")
 
     async def drop_database(self, database: str) -> None:
         """Drop a database, cutting off whoever is in it."""
