@@ -19,7 +19,7 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import httpx
 import yaml
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.structs import ConsumerRecord
 from joserfc import jwe
@@ -28,7 +28,10 @@ from kintsugi import keyring_admin, tables
 from kintsugi.application import Application
 from kintsugi.auth import generate_keypair, issue
 from kintsugi.contracts.base import Purpose
+from kintsugi.contracts.events import ConsentRecorded
+from kintsugi.envelope import Envelope, encode, source_of
 from kintsugi.http.liveness import Watchdog
+from kintsugi.partitioning import partition_of
 from kintsugi.runtime.process import ServiceProcess
 from kintsugi.secrets import make_key_file
 from kintsugi.settings import Profile, Settings
@@ -187,18 +190,52 @@ class Land:
                 await asyncio.sleep(0.1)
         return value
 
-    async def states(self) -> dict[str, Any]:
-        """What share remembers of every case."""
+    async def query(self, sql: str) -> list[Any]:
+        """Rows of share's database."""
         connection = await asyncpg.connect(self.databases["share"].replace("+asyncpg", ""))
         try:
-            rows = await connection.fetch("SELECT subject, state FROM subjects ORDER BY subject")
-            owed = await connection.fetch("SELECT subject, name, body FROM agenda ORDER BY subject, name")
-            return {
-                "states": {row["subject"]: json.loads(row["state"]) for row in rows},
-                "agenda": [tuple(row) for row in owed],
-            }
+            return list(await connection.fetch(sql))
         finally:
             await connection.close()
+
+    async def breaks(self, ref: str) -> str:
+        """An event of intake that nobody can read comes next for this case: share holds it. Returns the subject."""
+        [row] = await self.query(f"SELECT subject FROM share_cases WHERE case_ref = '{ref}'")
+        topic, subject = f"{self.code}.intake.v1", str(row["subject"])
+        sequence = max(
+            int(dict(each.headers)["ce_sequence"])
+            for each in await self.records(topic)
+            if (each.key or b"").decode() == subject
+        )
+        envelope = Envelope(
+            id=str(uuid.uuid4()),
+            source=source_of(topic),
+            type=ConsentRecorded.type,
+            time=datetime.now(UTC),
+            subject=subject,
+            sequence=sequence + 1,
+            correlationid="flow",
+            causationid="test",
+            dataschema=ConsentRecorded.dataschema,
+        )
+        producer = AIOKafkaProducer(**self.infrastructure.cluster.client())
+        await producer.start()
+        try:
+            place = partition_of(subject)
+            await producer.send_and_wait(topic, b"{}", subject.encode(), place, headers=encode(envelope))
+        finally:
+            await producer.stop()
+        await self.until(lambda: self.query("SELECT 1 FROM subjects WHERE status = 'held'"))
+        return subject
+
+    async def states(self) -> dict[str, Any]:
+        """What share remembers of every case."""
+        rows = await self.query("SELECT subject, state FROM subjects ORDER BY subject")
+        owed = await self.query("SELECT subject, name, body FROM agenda ORDER BY subject, name")
+        return {
+            "states": {row["subject"]: json.loads(row["state"]) for row in rows},
+            "agenda": [tuple(row) for row in owed],
+        }
 
     def opened(self, sealed: str) -> dict[str, Any]:
         """What the partner reads with its private key."""

@@ -204,3 +204,38 @@ async def test_a_record_whose_answer_was_lost_comes_again_under_the_same_id_and_
         assert [dict(each.headers)["ce_id"] for each in (first, second)] == [dict(first.headers)["ce_id"]] * 2
         assert json.loads(first.value or b"")["revision"] == json.loads(second.value or b"")["revision"] == 1
         assert await names(land) == ["disclosure.due", "disclosure.made"]
+
+
+class _Shut(StreamChannel):
+    """Takes nothing until it is opened."""
+
+    open = False
+
+    async def send(self, message: Message, key: str) -> None:
+        if not self.open:
+            raise ConnectionRefusedError
+        await super().send(message, key)
+
+
+async def test_while_a_case_is_held_its_record_waits_and_then_leaves(
+    infrastructure: Infrastructure, new_database: NewDatabase, tmp_path: Path
+) -> None:
+    async with Land(infrastructure, tmp_path).made(new_database) as land:
+        shut = _Shut(infrastructure.cluster, "share")
+        await asyncio.gather(land.start(intake), land.start(replace(share, channels=lambda _: {"share": shut})))
+        ref = await land.opens()
+        await land.says(ref, GRANT)
+        await land.until(lambda: last_of(land, "disclosure.due"))
+        subject = await land.breaks(ref)
+
+        async def postponed() -> Any:
+            return await land.query("SELECT name FROM agenda WHERE postponed = 'case_on_hold'")
+
+        shut.open = True
+        await land.until(postponed)
+        assert await land.records() == []
+        discard = {"reason": "producer_defect"}
+        said = await land.ask("share", "POST", f"/operations/subjects/{subject}/discard", role="operator", body=discard)
+        assert said.status_code == 200, said.text
+        await land.until(lambda: last_of(land, "disclosure.made"))
+        assert len(await land.records()) == 1
