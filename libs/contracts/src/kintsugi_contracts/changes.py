@@ -11,6 +11,9 @@ from kintsugi_contracts.folder import Event, Folder, Topic, Version
 from kintsugi_contracts.schema_changes import Delta, Verdict
 from kintsugi_contracts.shape import Place, Shape, shape
 
+OTHER_NAME = "Something else takes another name."
+"""The way out when a field in clear only happens to be called like a sealed one."""
+
 
 @dataclass(frozen=True)
 class Change:
@@ -236,7 +239,7 @@ def _order(group: list[_Seen], readers: tuple[str, ...], new: Folder) -> str:
     delta, version = group[0].delta, group[0].version
     who = ", ".join(readers)
     if delta.verdict is Verdict.forbidden:
-        return "Put it back."
+        return "Put it back." if delta.rule != "unsealed" else f"Put it back. {OTHER_NAME}"
     if delta.verdict is Verdict.fine:
         match delta.rule:
             case "code-added" if who:

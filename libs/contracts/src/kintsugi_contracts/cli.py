@@ -111,7 +111,8 @@ def diff(
         console = _console()
         report.told(changes, path, console)
         fine = sum(c.verdict is Verdict.fine for c in changes)
-        said = f"{old} to {new}: {len(changes)} changes, {fine} of them fine." if changes else "Nothing changed."
+        many = f"{len(changes)} change{'' if len(changes) == 1 else 's'}"
+        said = f"{old} to {new}: {many}, {fine} of them fine." if changes else "Nothing changed."
         console.print(said, highlight=False)
 
 

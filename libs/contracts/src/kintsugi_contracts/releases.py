@@ -16,6 +16,7 @@ from kintsugi.contracts.registry import ContractError
 
 from kintsugi_contracts.changes import Change
 from kintsugi_contracts.folder import Folder, load
+from kintsugi_contracts.rules.files import passing
 from kintsugi_contracts.schema_changes import Verdict
 
 RELEASED, MANIFEST = "released", "manifest.json"
@@ -105,7 +106,13 @@ def against(contracts: Path, ref: str) -> Iterator[Change]:
         for f in (contracts / RELEASED / version).rglob("*")
         if f.is_file()
     )
-    hashes = _git(contracts, "hash-object", "--stdin-paths", text="\n".join(now)).split() if now else []
+    hashes = (
+        _git(
+            contracts, "hash-object", "--stdin-paths", text="\n".join(str((contracts / n).absolute()) for n in now)
+        ).split()
+        if now
+        else []
+    )
     standing = dict(zip(now, hashes, strict=True))
     for name in sorted(then.keys() | standing.keys()):
         if then.get(name) != standing.get(name):
@@ -143,7 +150,7 @@ def freeze(contracts: Path, version: str) -> Release:
 def same_as(contracts: Path, release: Release) -> bool:
     """Whether nothing has changed since a release."""
     files = {f"{part}/{name}": d for part in FROZEN for name, d in _digests(contracts / part).items()}
-    kept = {name: digest for name, digest in files.items() if not _passing(Path(name))}
+    kept = {name: digest for name, digest in files.items() if not passing(Path(name))}
     return bool(kept == release.manifest["files"])
 
 
@@ -153,11 +160,6 @@ def _digests(folder: Path) -> dict[str, str]:
         for f in sorted(folder.rglob("*"))
         if f.is_file() and f != folder / MANIFEST
     }
-
-
-def _passing(name: Path) -> bool:
-    """Whether a file comes and goes with tools and is no part of a release."""
-    return any(part.startswith(".") or part == "__pycache__" for part in name.parts)
 
 
 def _broken(version: str, file: str, said: str) -> Change:

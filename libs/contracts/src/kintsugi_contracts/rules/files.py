@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from kintsugi.pack.findings import Finding
 
@@ -20,11 +20,16 @@ def findings(folder: Folder) -> Iterator[Finding]:
     listed = _sealing(folder)
     for file in sorted(f for f in folder.path.rglob("*") if f.is_file()):
         name = file.relative_to(folder.path).as_posix()
-        if name in named or file.name == "README.md" or "__pycache__" in file.parts or name.startswith(_ELSEWHERE):
+        if name in named or file.name == "README.md" or passing(Path(name)) or name.startswith(_ELSEWHERE):
             continue
         if name.startswith((*GENERATED, *left)) or (name.startswith("sealing/") and file.name in listed):
             continue
         yield Finding(name, 1, 1, *_orphan(PurePosixPath(name)))
+
+
+def passing(name: Path) -> bool:
+    """Whether a file comes and goes with tools, and is no part of the contracts."""
+    return any(part.startswith(".") or part == "__pycache__" for part in name.parts)
 
 
 def _named(folder: Folder) -> Iterator[str]:
