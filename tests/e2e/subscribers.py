@@ -15,23 +15,39 @@ from tests.e2e import subscriber_java
 EXAMPLES = Path(__file__).parents[2] / "examples"
 LANGUAGES = ("python", "node", "java")
 SECONDS = 60.0
+IDLE_SECONDS = 4
 
 
-def run_example(language: str, told: Mapping[str, str], *, idle_seconds: int = 4) -> subprocess.CompletedProcess[str]:
+def run_example(
+    language: str, told: Mapping[str, str], *, idle_seconds: int = IDLE_SECONDS
+) -> subprocess.CompletedProcess[str]:
     """Runs a subscriber until nothing came for ``idle_seconds``, and returns what it said, whatever its exit code.
 
+    Raises TimeoutExpired after a minute.
+    """
+    with start_example(language, told, idle_seconds=idle_seconds) as process:
+        try:
+            said, complained = process.communicate(timeout=SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+    return subprocess.CompletedProcess(process.args, process.returncode, said, complained)
+
+
+def start_example(language: str, told: Mapping[str, str], *, idle_seconds: int = IDLE_SECONDS) -> subprocess.Popen[str]:
+    """Starts a subscriber, which goes on until nothing came for ``idle_seconds``.
+
     ``told`` is what an office hands a partner (``examples.practice.environment``); of this process's environment it
-    gets nothing but the path. Raises TimeoutExpired after a minute.
+    gets nothing but the path.
     """
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
-    return subprocess.run(
+    return subprocess.Popen(
         command(language),
         cwd=EXAMPLES / f"subscribe-{language}",
         env={**kept, **told, "UNTIL_IDLE_SECONDS": str(idle_seconds)},
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=SECONDS,
-        check=False,
     )
 
 
