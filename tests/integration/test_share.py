@@ -6,12 +6,14 @@ import asyncio
 import json
 import random
 import re
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 import pytest_asyncio
 import sqlalchemy as sa
 from kintsugi.agenda import Message
@@ -238,4 +240,37 @@ async def test_while_a_case_is_held_its_record_waits_and_then_leaves(
         said = await land.ask("share", "POST", f"/operations/subjects/{subject}/discard", role="operator", body=discard)
         assert said.status_code == 200, said.text
         await land.until(lambda: last_of(land, "disclosure.made"))
+        assert len(await land.records()) == 1
+
+
+class _Stopped(StreamChannel):
+    """The process stands still for three seconds after the last look at its clock, as under SIGSTOP."""
+
+    stood_still = False
+
+    async def send(self, message: Message, key: str) -> None:
+        if not self.stood_still:
+            self.stood_still = True
+            time.sleep(3)  # noqa: ASYNC251 - the whole loop
+        await super().send(message, key)
+
+
+async def test_what_a_stopped_process_claimed_before_is_decided_anew_when_it_goes_on(
+    infrastructure: Infrastructure, new_database: NewDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once it stops between claim and start, which the kit sees; once after its last look, which the broker sees."""
+    stops = iter([3.0])
+
+    def stopped(place: str) -> None:
+        if place == "send.attempt_committed":
+            time.sleep(next(stops, 0.0))
+
+    monkeypatch.setattr("kintsugi.shell.sends.reach", stopped)
+    async with Land(infrastructure, tmp_path).made(new_database) as land:
+        channel = _Stopped(infrastructure.cluster, "share")
+        await asyncio.gather(land.start(intake), land.start(replace(share, channels=lambda _: {"share": channel})))
+        await land.says(await land.opens(), GRANT)
+        await land.until(lambda: last_of(land, "disclosure.made"), 30)
+        ended = await land.query("SELECT reason FROM attempts ORDER BY attempt")
+        assert [row["reason"] for row in ended] == ["started_too_late", "invalid_timestamp", None]
         assert len(await land.records()) == 1
