@@ -31,7 +31,9 @@ async def test_a_partition_the_client_cannot_read_on_is_named_by_readiness(
 ) -> None:
     async with running(infrastructure, tmp_path) as office, producing(office.cluster, office.country) as to:
         odd = good_story(Case(office.country))
-        await _put_unreadable_name(office.cluster, office.country, odd.odd[0])
+        # In one batch with a good record before it, as one fetch would bring them.
+        before = _story_on(odd.case.partition, office.country)
+        await _put_unreadable_name(office.cluster, office.country, before.before[0], odd.odd[0])
         elsewhere = _story_on((odd.case.partition + 1) % 12, office.country)
         await to.put([*elsewhere.before, *elsewhere.odd, *elsewhere.after])
 
@@ -47,6 +49,8 @@ async def test_a_partition_the_client_cannot_read_on_is_named_by_readiness(
             "SELECT count(*) FROM inputs WHERE subject = $1 AND status = 'applied'", elsewhere.case.subject
         )
         assert applied == 3
+        [(passed,)] = await office.rows("SELECT count(*) FROM inputs WHERE subject = $1", before.case.subject)
+        assert passed == 1
 
 
 def _story_on(partition: int, country: str) -> Story:
@@ -55,11 +59,12 @@ def _story_on(partition: int, country: str) -> Story:
     return story
 
 
-async def _put_unreadable_name(cluster: Cluster, country: str, draft: Draft) -> None:
+async def _put_unreadable_name(cluster: Cluster, country: str, good: Draft, draft: Draft) -> None:
     """Only the client's builder in Python lets such a name through; the compiled one refuses it."""
     async with AIOKafkaProducer(**cluster.client()) as producer:
         batch = producer.create_batch()
         batch._builder = _DefaultRecordBatchBuilderPy(2, 0, 0, -1, -1, 0, 65_536)
-        headers = [*draft.headers, (_RawName("zz"), b"")]
-        assert batch.append(timestamp=None, key=draft.key, value=draft.value, headers=headers) is not None
+        bad = [*draft.headers, (_RawName("zz"), b"")]
+        for each, headers in ((good, good.headers), (draft, bad)):
+            assert batch.append(timestamp=None, key=each.key, value=each.value, headers=headers) is not None
         await (await producer.send_batch(batch, f"{country}.{draft.service}.v1", partition=draft.partition))

@@ -120,23 +120,30 @@ class Consumption(Generic[S]):
         try:
             polled = await consumer.getmany(timeout_ms=BATCH_TIMEOUT_MS, max_records=self._batch_size)
         except (CorruptRecordException, UnicodeDecodeError):
-            await self._set_aside(consumer)
-            return ()
+            return await self._one_by_one(consumer)
         if not polled:
             await asyncio.sleep(BATCH_TIMEOUT_MS / 1000)
         return tuple(record for records in polled.values() for record in records)
 
-    async def _set_aside(self, consumer: AIOKafkaConsumer) -> None:
+    async def _one_by_one(self, consumer: AIOKafkaConsumer) -> tuple[ConsumerRecord[bytes, bytes], ...]:
+        """What stands before records that the client cannot read; a partition is set aside where it meets one.
+
+        The failed poll dropped what it had read by then, of other partitions too: everything is read again.
+        """
+        self._seek_known()
+        read: list[ConsumerRecord[bytes, bytes]] = []
         for place in sorted(consumer.assignment() - consumer.paused()):
             try:
-                await consumer.getmany(place, timeout_ms=200, max_records=1)
+                while len(read) < self._batch_size:
+                    polled = await consumer.getmany(place, timeout_ms=BATCH_TIMEOUT_MS, max_records=1)
+                    if not polled:
+                        break
+                    read += polled[place]
             except (CorruptRecordException, UnicodeDecodeError):
                 self._unreadable.add(place)
                 consumer.pause(place)
                 log.critical("partition_does_not_move", topic=place.topic, partition=place.partition)
-            else:
-                # What was polled to try the partition is read again with the others.
-                consumer.seek(place, self._positions[place])
+        return tuple(read)
 
     @property
     def consumer(self) -> AIOKafkaConsumer | None:
