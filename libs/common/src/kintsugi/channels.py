@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from kintsugi.agenda import Message
 
@@ -31,7 +32,7 @@ class Limits:
 class Channel(Protocol):
     """Carries one message. ``key`` is the same for every attempt at the same send (for mail, the Message-ID).
 
-    A channel may have ``limits`` of its own.
+    A channel may have ``limits`` of its own, and ``aclose`` where it keeps something open.
     """
 
     async def send(self, message: Message, key: str) -> None:
@@ -43,3 +44,15 @@ def limits_of(channel: Channel) -> Limits:
     """The channel's own limits, or the usual ones."""
     found = getattr(channel, "limits", None)
     return found if isinstance(found, Limits) else Limits()
+
+
+@runtime_checkable
+class _Closable(Protocol):
+    async def aclose(self) -> None: ...
+
+
+async def close(channels: Iterable[Channel]) -> None:
+    """Ends what channels keep open, once nothing is sent any more."""
+    for channel in channels:
+        if isinstance(channel, _Closable):
+            await channel.aclose()

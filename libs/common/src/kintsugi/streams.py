@@ -86,6 +86,11 @@ class StreamChannel:
             self._without_limit.add(topic)
             log.error("stream_without_time_limit", topic=topic)
 
+    async def aclose(self) -> None:
+        """Closes the producer and waits for those that are being closed, bounded in time."""
+        self._drop(self._producer)
+        await asyncio.gather(*self._ending)
+
     async def _produce(self, producer: AIOKafkaProducer, topic: str, message: Message) -> RecordMetadata:
         assert message.decided_at is not None
         subject = message.subject.get_secret_value()

@@ -17,6 +17,7 @@ from starlette.types import Send as AsgiSend
 from kintsugi import pack as packs
 from kintsugi.application import Application
 from kintsugi.auth import Verifier, issuer_of
+from kintsugi.channels import close
 from kintsugi.clock import BusinessClock
 from kintsugi.http.factory import create_app
 from kintsugi.http.health import Health
@@ -100,9 +101,10 @@ class ServiceProcess:
             batch_size=settings.batch_size,
             session_timeout_ms=settings.session_timeout_ms,
         )
+        self._channels = application.channels(settings)
         self._owed: Owed[Any] = Owed(
             Deadlines(self._core, self._clock),
-            Sends(self._core, self._clock, application.channels(settings)),
+            Sends(self._core, self._clock, self._channels),
             Gaps(self._core, self._clock),
         )
         release = release_of(self.name, application.service.fold_version)
@@ -169,6 +171,7 @@ class ServiceProcess:
         names = {f"{self.name}-{loop.name}" for loop in self._loops}
         running = [task for task in self._tasks if task.get_name() in names]
         await wind_down(self._loops, running, self._owed, ending_s=LOOP_SECONDS, sending_s=SENDING_SECONDS)
+        await close(self._channels.values())
         await self._consumption.stop()
         self._relay.stop()
         await self._ended(f"{self.name}-relay", RELAY_SECONDS)
