@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 HERE = Path(__file__).parent
 PROJECT = HERE.parents[1]
 # What each image is made for. The office is installed without its dependencies: no embedded server goes into an image.
-SERVICE = ("kintsugi-assessment", "kintsugi-intake", "kintsugi-notify", "kintsugi-referral")
+SERVICE = ("kintsugi-assessment", "kintsugi-intake", "kintsugi-notify", "kintsugi-referral", "kintsugi-share")
 JOBS = (*SERVICE, "aiosmtpd", "confluent-kafka", "psutil", "typer")
 BUILD = ("hatchling",)
 # What the images run on, whatever this machine is: both architectures, and the base image's Python.

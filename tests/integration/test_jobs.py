@@ -1,6 +1,9 @@
 """The jobs of containers prepare what the embedded office prepares, and hand each service its own secrets only."""
 
 import json
+import os
+import shlex
+import signal
 import stat
 import subprocess
 import sys
@@ -10,16 +13,20 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaConnectionError
 from kintsugi.auth import Verifier, issuer_of
 from kintsugi.kafka import Cluster, Protocol, read_password
 from kintsugi.secrets import make_secret_file
+from kintsugi_office.embedded.kafka import classpath, java_program
+from kintsugi_office.embedded.servers import free_port, spawn, stop_process, tail
 from kintsugi_office.project import Layout
 
 from tests.infrastructure import Infrastructure, forget
 
 PROJECT = Path(__file__).parents[2]
+CONTAINER = PROJECT / "infra" / "container"
 COUNTRY = "xj"  # nobody else's: roles belong to the whole server
-SERVICES = ("intake", "assessment", "referral", "notify")
+SERVICES = ("intake", "assessment", "referral", "notify", "share")
 
 
 def job(*arguments: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
@@ -49,8 +56,9 @@ def test_each_service_is_handed_its_own_keys_and_no_others(tmp_path: Path, offic
         "settings.env",
     }
     assert {service for service, name in held if name == "admin.password"} == set()
-    assert {service for service, name in held if name == "kek-identity.key"} == {"intake"}
+    assert {service for service, name in held if name == "kek-identity.key"} == {"intake", "share"}
     assert {service for service, name in held if name == "link.key"} == {"referral"}
+    assert {service for service, name in held if name == "share.key"} == {"share"}
     assert not any("private" in name for _, name in held)
     for file in files:
         # The broker's container runs as another account, of the same group.
@@ -126,3 +134,64 @@ def test_a_server_address_without_a_port_is_refused(office: dict[str, str], tmp_
     done = job("secrets", "--into", str(tmp_path), "--server", "postgres", environment=office)
     assert done.returncode == 2
     assert "host:port" in done.stderr
+
+
+@pytest.fixture
+def containers(tmp_path: Path) -> dict[str, str]:
+    """What the script that starts the broker of docker-compose.yml finds in its container, on this machine."""
+    java, jars = shlex.quote(str(java_program())), shlex.quote(os.pathsep.join(map(str, classpath())))
+    (tmp_path / "opt" / "bin").mkdir(parents=True)
+    for name, main in (("kafka-storage.sh", "kafka.tools.StorageTool"), ("kafka-server-start.sh", "kafka.Kafka")):
+        program = tmp_path / "opt" / "bin" / name
+        program.write_text(f'#!/bin/sh\nexec {java} -Xmx256m -cp {jars} {main} "$@"\n')
+        program.chmod(0o755)
+    ports = [free_port(), free_port()]
+    settings = (CONTAINER / "kafka.properties").read_text()
+    for before, after in (
+        ("CLIENT://:9092", f"CLIENT://127.0.0.1:{ports[0]}"),
+        ("CLIENT://kafka:9092", f"CLIENT://127.0.0.1:{ports[0]}"),
+        ("localhost:9093", f"127.0.0.1:{ports[1]}"),
+        ("log.dirs=/var/lib/kafka/data", f"log.dirs={tmp_path / 'volume'}"),
+    ):
+        assert before in settings
+        settings = settings.replace(before, after)
+    (tmp_path / "volume").mkdir()
+    (tmp_path / "kafka.properties").write_text(settings)
+    return {
+        "PATH": os.environ["PATH"],
+        "KAFKA_HOME": str(tmp_path / "opt"),
+        "KINTSUGI_GIVEN": str(tmp_path / "out" / "kafka"),
+        "KINTSUGI_BROKER": str(tmp_path / "kafka.properties"),
+        "TMPDIR": str(tmp_path),
+        "KINTSUGI_BOOTSTRAP": f"127.0.0.1:{ports[0]}",
+    }
+
+
+def started_once(containers: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    command = ["sh", CONTAINER / "kafka"]
+    return subprocess.run(command, env=containers, capture_output=True, text=True, check=False)
+
+
+async def test_the_broker_of_the_compose_file_starts_with_what_the_job_hands_out_and_keeps_everybody_else_out(
+    tmp_path: Path, office: dict[str, str], containers: dict[str, str]
+) -> None:
+    assert job("secrets", "--into", str(tmp_path / "out"), environment=office).returncode == 0
+    bootstrap = containers["KINTSUGI_BOOTSTRAP"]
+    for _ in range(2):
+        broker = spawn(["sh", CONTAINER / "kafka"], env=containers, log=tmp_path / "broker.out")
+        try:
+            topics = job("topics", environment=office | {"KINTSUGI_BOOTSTRAP": bootstrap})
+            assert topics.returncode == 0, topics.stderr + tail(tmp_path / "broker.out")
+            assert "Kafka is as the contracts say" in topics.stderr
+            nobody = AIOKafkaProducer(bootstrap_servers=bootstrap)
+            with pytest.raises(KafkaConnectionError):
+                await nobody.start()
+            await nobody.stop()
+        finally:
+            await stop_process(broker, first=signal.SIGTERM, seconds=20)
+    assert "Made" not in topics.stderr, "the second start found what the first one made"
+
+    (tmp_path / "volume" / "admin-made").unlink()
+    old = started_once(containers)
+    assert old.returncode == 1
+    assert "docker compose down --volumes" in old.stderr

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from kintsugi.settings import Settings
 from kintsugi.telemetry.metrics import Metrics
-from kintsugi_office import jobs, services
+from kintsugi_office import broker_settings, jobs, services
 
 from tests.infrastructure import KAFKA_IMAGE, POSTGRES_IMAGE
 
@@ -23,6 +23,9 @@ OFFICE: dict[str, Any] = yaml.safe_load((PROJECT / "docker-compose.yml").read_te
 OBSERVE: dict[str, Any] = yaml.safe_load((PROJECT / "docker-compose.observe.yml").read_text())
 SERVICES = [service.name for service in services.installed()]
 JOBS = ["secrets", "migrate", "topics", "token"]
+BROKER = dict(
+    line.split("=", 1) for line in (CONTAINER / "kafka.properties").read_text().splitlines() if not line.startswith("#")
+)
 STAGES = re.split(r"(?m)^(?=FROM )", (CONTAINER / "Dockerfile").read_text())[1:]
 
 
@@ -94,11 +97,13 @@ def test_every_setting_exists_and_every_required_one_is_given() -> None:
     fields = {f"KINTSUGI_{name.upper()}" for name in Settings.model_fields}
     required = {f"KINTSUGI_{name.upper()}" for name, field in Settings.model_fields.items() if field.is_required()}
     by_the_image = set(re.findall(r"\b(KINTSUGI_\w+)=", "".join(STAGES)))
-    by_the_job = {"KINTSUGI_DATABASE_URL", "KINTSUGI_KEYRING_URL", "KINTSUGI_JWT_PUBLIC_KEY"}
+    by_the_job = {f"KINTSUGI_{name}" for name in ("DATABASE_URL", "KEYRING_URL", "JWT_PUBLIC_KEY")}
     for name in SERVICES:
         given = {v for v in environment(OFFICE["services"][name]) if v.startswith("KINTSUGI_")}
         assert given <= fields
         assert required <= given | by_the_image | by_the_job
+        # User and password come from the job: test_jobs logs in with them.
+        assert environment(OFFICE["services"][name])["KINTSUGI_KAFKA_PROTOCOL"] == "SASL_PLAINTEXT"
         assert set(environment(OBSERVE["services"][name])) - {"OTEL_EXPORTER_OTLP_ENDPOINT"} <= fields
 
 
@@ -123,12 +128,43 @@ def test_jobs_run_commands_that_exist() -> None:
 def test_the_servers_are_those_the_tests_use_and_what_must_hold_for_kafka_does() -> None:
     assert OFFICE["services"]["kafka"]["image"] == KAFKA_IMAGE
     assert OFFICE["services"]["postgres"]["image"] == POSTGRES_IMAGE
-    kafka = environment(OFFICE["services"]["kafka"])
-    assert kafka["KAFKA_AUTO_CREATE_TOPICS_ENABLE"] == "false"
-    assert kafka["KAFKA_LOG_MESSAGE_TIMESTAMP_TYPE"] == "LogAppendTime"
-    assert kafka["KAFKA_LOG_RETENTION_MS"] == "-1"
+    assert BROKER["auto.create.topics.enable"] == "false"
+    assert BROKER["log.message.timestamp.type"] == "LogAppendTime"
+    assert BROKER["log.retention.ms"] == "-1"
     # From PostgreSQL 18 on the image keeps its data in a folder below this one.
     assert "postgres:/var/lib/postgresql" in OFFICE["services"]["postgres"]["volumes"]
+
+
+def test_the_broker_is_started_with_its_settings_and_its_secrets_and_nobody_else_s() -> None:
+    kafka = OFFICE["services"]["kafka"]
+    assert kafka["entrypoint"] == ["/etc/kintsugi/kafka"]
+    assert {volume.split(":")[0]: volume.split(":")[1] for volume in kafka["volumes"]} == {
+        "kafka": BROKER["log.dirs"],
+        "for-kafka": "/run/kintsugi",
+        "./infra/container/kafka": kafka["entrypoint"][0],
+        "./infra/container/kafka.properties": "/etc/kintsugi/kafka.properties",
+    }
+    assert "for-kafka:/hand-out/kafka" in OFFICE["services"]["secrets"]["volumes"]
+    readers = [name for name, service in OFFICE["services"].items() if "for-kafka" in str(service.get("volumes"))]
+    assert readers == ["secrets", "kafka"], "the administrator's password"
+    # Another account than the job's reads it: by the group that the Dockerfile makes and the folder's mode.
+    dockerfile = "".join(STAGES)
+    assert "groupadd --gid 10001 kintsugi" in dockerfile
+    assert "-m 0750 /hand-out/kafka" in dockerfile
+    assert kafka["group_add"] == ["10001"]
+    assert (CONTAINER / "kafka").stat().st_mode & 0o111
+
+
+def test_nothing_of_the_broker_s_settings_lets_anybody_in() -> None:
+    """Who may speak with it is in the job's file, which comes behind this one: neither repeats the other."""
+    security = broker_settings.security("password")
+    assert not security.keys() & BROKER.keys()
+    listeners = {each.split("://")[0] for each in BROKER["listeners"].split(",")}
+    assert {each.split(":")[0] for each in security["listener.security.protocol.map"].split(",")} == listeners
+    assert "PLAINTEXT" not in security["listener.security.protocol.map"].replace("SASL_PLAINTEXT", "")
+    assert security["allow.everyone.if.no.acl.found"] == "false"
+    assert security["super.users"] == "User:admin"
+    assert security["authorizer.class.name"].endswith(".StandardAuthorizer")
 
 
 def test_the_images_are_built_in_stages_and_run_without_rights() -> None:

@@ -118,12 +118,12 @@ class EmbeddedKafka:
 
     async def launch(self) -> None:
         """The first half of :meth:`start`: the process runs, but may not answer yet."""
-        classpath = os.pathsep.join(str(jar) for jar in await asyncio.to_thread(_reachable_jars))
+        jars_here = os.pathsep.join(str(jar) for jar in await asyncio.to_thread(classpath))
         self.folder.mkdir(parents=True, exist_ok=True)
         self._data = places.data_folder(self.folder / "data")
         if self._alone:
             self._seats = {self._node: seat_in(self.folder, self._node)}
-        java: list[str | Path] = [java_program(), f"-Xmx{self._heap}", *_JVM, *self._log_option(), "-cp", classpath]
+        java: list[str | Path] = [java_program(), f"-Xmx{self._heap}", *_JVM, *self._log_option(), "-cp", jars_here]
         if self._formatted and not self.password_file.exists():
             await self._admit_admin(java)
         make_password_file(self.password_file)
@@ -297,7 +297,8 @@ def java_program() -> Path:
     return Path(system)
 
 
-def _reachable_jars() -> list[Path]:
+def classpath() -> list[Path]:
+    """Kafka's jars, fetched if they are missing, where the account of servers can read them."""
     fetched = jars.fetch()
     folder = fetched[0].parent
     anchor = places.reachable_binaries(f"kafka-jars-{jars.KAFKA[2]}", [folder], folder.parent)
