@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import singledispatch
 from pathlib import Path
 from typing import ClassVar
 
@@ -11,6 +12,9 @@ from kintsugi.contracts import registry
 from kintsugi.contracts.base import Event, Instant
 from kintsugi.contracts.events import CaseClosed
 from kintsugi.contracts.registry import ContractError, by_type, decode, is_known_name, upcast
+from kintsugi.decoding import decode_event
+from kintsugi.envelope import Envelope
+from kintsugi.service import Service, State
 
 RAW = b'{"reason": "goals_met", "closed_at": "2026-03-02T12:00:00Z", "approved_role": "supervisor"}'
 
@@ -54,6 +58,32 @@ def test_an_older_fact_is_read_as_the_newer_one(monkeypatch: pytest.MonkeyPatch)
 
     with pytest.raises(ContractError, match="has an upcaster already"):
         upcast("kintsugi.case.closed.v1", to="kintsugi.case.closed.v2")
+
+
+def test_each_service_is_given_the_version_it_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(registry._BY_TYPE, CaseClosedV2.type, CaseClosedV2)
+    monkeypatch.setattr(registry, "_UPCASTERS", {})
+
+    @upcast(CaseClosed.type, to=CaseClosedV2.type)
+    def lift(event: CaseClosed) -> CaseClosedV2:
+        return CaseClosedV2(ended_at=event.closed_at)
+
+    moment = datetime(2026, 3, 2, 12, tzinfo=UTC)
+    envelope = Envelope("1", "/xa/intake", CaseClosed.type, moment, "case/1", 1, dataschema=CaseClosed.dataschema)
+    given: dict[object, object] = {}
+    for known in (CaseClosed, CaseClosedV2, None):
+
+        @singledispatch
+        def evolve(event: Event, state: State) -> State:
+            return state
+
+        service = Service("lamps", state=State, evolve=evolve)
+        if known is not None:
+            evolve.register(known, lambda event, state: state)
+        event = decode_event(service, envelope, RAW).event
+        given[known] = None if event is None else type(event)
+        assert service.takes(CaseClosed) is (known is not None)
+    assert given == {CaseClosed: CaseClosed, CaseClosedV2: CaseClosedV2, None: None}
 
 
 def test_an_upcaster_needs_two_models_and_goes_up() -> None:

@@ -39,11 +39,14 @@ def decode_event(service: Service[Any], envelope: Envelope, value: bytes | None)
     if model is None:
         taken = {*service.events, *(t for t in service.evolve.registry if t is not object)}
         return Decoded(fault=Cause.unknown_major) if another_major(taken, envelope.type) else IGNORED
-    return decode_value(model, envelope, value) if service.takes(model) else IGNORED
+    version = service.reads_as(model)
+    return IGNORED if version is None else decode_value(model, envelope, value, version)
 
 
-def decode_value(model: type[Event], envelope: Envelope, value: bytes | None) -> Decoded:
-    """Reads a record's value as ``model``, lifted to its newest version, or says what is wrong. Never raises."""
+def decode_value(
+    model: type[Event], envelope: Envelope, value: bytes | None, version: type[Event] | None = None
+) -> Decoded:
+    """Reads a record's value as ``model``, lifted to ``version`` or else the newest one; never raises."""
     if envelope.dataschema and envelope.dataschema != model.dataschema:
         return Decoded(fault=Cause.unknown_schema)
     if value is None:
@@ -51,7 +54,7 @@ def decode_value(model: type[Event], envelope: Envelope, value: bytes | None) ->
     if _NUL in value:
         return Decoded(fault=Cause.contract_violation)
     try:
-        return Decoded(decode(model, value, source=envelope.source, id=envelope.id))
+        return Decoded(decode(model, value, source=envelope.source, id=envelope.id, to=version))
     except ValidationError as error:
         unreadable = any(each["type"] == "json_invalid" for each in error.errors(include_input=False))
         return Decoded(fault=Cause.unreadable_body if unreadable else Cause.contract_violation)

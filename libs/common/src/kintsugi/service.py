@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from kintsugi.agenda import Agenda, Message, Outcome, Postpone, Refuse, Send, prefix
 from kintsugi.auth import Caller
 from kintsugi.contracts.base import Event, Purpose, Sealed, replaced
+from kintsugi.contracts.registry import versions_up
 from kintsugi.pack import Pack
 from kintsugi.sealing import Erased
 
@@ -198,8 +199,15 @@ class Service(Generic[S]):
         return self._sources[1]
 
     def takes(self, event: type[Event]) -> bool:
-        """Whether a type has a handler or changes the state; all others are ignored."""
-        return event in self.events or event in self.evolve.registry
+        """Whether a type has a handler or changes the state, as it is or read as a newer version."""
+        return self.reads_as(event) is not None
+
+    def reads_as(self, event: type[Event]) -> type[Event] | None:
+        """The version of a type that has a handler or changes the state; a type without any is ignored.
+
+        While a new version is rolled out some services know it and some do not: each is given the one it knows.
+        """
+        return next((v for v in versions_up(event) if v in self.events or v in self.evolve.registry), None)
 
     def on(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast
@@ -26,7 +26,8 @@ _NAMES = frozenset(m.group(1) for m in map(_TYPE.fullmatch, _BY_TYPE) if m)
 _Old = TypeVar("_Old", bound=Event)
 _New = TypeVar("_New", bound=Event)
 Upcaster = Callable[[Event], Event]
-_UPCASTERS: dict[str, Upcaster] = {}
+_UPCASTERS: dict[str, tuple[type[Event], Upcaster]] = {}
+"""By the older type: the model it is read as, and how."""
 
 
 class ContractError(Exception):
@@ -52,8 +53,8 @@ def event_types() -> tuple[type[Event], ...]:
 def upcast(old: str, *, to: str) -> Callable[[Callable[[_Old], _New]], Callable[[_Old], _New]]:
     """Declares how a fact of an older major version is read as a newer one.
 
-    The function is pure and is applied whenever `old` is decoded; chains are followed. Sealed values keep the
-    origin they were sealed under, so copy them over as they are.
+    The function is pure and is applied whenever `old` is decoded for a reader of the newer version; chains are
+    followed. Sealed values keep the origin they were sealed under, so copy them over as they are.
     """
     for known in (old, to):
         if known not in _BY_TYPE:
@@ -64,7 +65,7 @@ def upcast(old: str, *, to: str) -> Callable[[Callable[[_Old], _New]], Callable[
         raise ContractError(f"upcast {old} -> {to}: an upcaster goes to a higher version")
 
     def register(function: Callable[[_Old], _New]) -> Callable[[_Old], _New]:
-        _UPCASTERS[old] = cast(Upcaster, function)
+        _UPCASTERS[old] = (_BY_TYPE[to], cast(Upcaster, function))
         return function
 
     return register
@@ -75,18 +76,26 @@ def _version(ce_type: str) -> int:
     return int(match.group(2)) if match else 0
 
 
-def decode(model: type[Event], raw: bytes | str, *, source: str, id: str) -> Event:
-    """Reads a record's value as a consumer does and lifts it to the newest version there is an upcaster for.
+def versions_up(model: type[Event]) -> Iterator[type[Event]]:
+    """The version itself, then each newer one that its facts can be read as."""
+    yield model
+    while (step := _UPCASTERS.get(model.type)) is not None:
+        model = step[0]
+        yield model
+
+
+def decode(model: type[Event], raw: bytes | str, *, source: str, id: str, to: type[Event] | None = None) -> Event:
+    """Reads a record's value as a consumer does and lifts it to `to`, or to the newest version there is a way to.
 
     Raises pydantic.ValidationError when the value breaks the contract of its own version.
     """
-    return lifted(model.decode(raw, source=source, id=id))
+    return lifted(model.decode(raw, source=source, id=id), to)
 
 
-def lifted(event: Event) -> Event:
-    """The same fact in the newest version there is an upcaster for."""
-    while (lift := _UPCASTERS.get(event.type)) is not None:
-        event = lift(event)
+def lifted(event: Event, to: type[Event] | None = None) -> Event:
+    """The same fact in a newer version: `to`, or the newest one there is a way to."""
+    while type(event) is not to and (step := _UPCASTERS.get(event.type)) is not None:
+        event = step[1](event)
     return event
 
 
