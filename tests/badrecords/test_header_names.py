@@ -6,24 +6,15 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from aiokafka import AIOKafkaProducer
-from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
-from kintsugi.kafka import Cluster
 
 from tests.badrecords.office import running
 from tests.badrecords.producing import producing
-from tests.badrecords.records import Case, Draft, Story, good_story
+from tests.badrecords.records import Case, Story, good_story
 from tests.infrastructure import Infrastructure
+from tests.integration.unreadable import put_unreadable_name
 
 # A busy machine starts servers slowly.
 pytestmark = pytest.mark.timeout(240)
-
-
-class _RawName(str):
-    """A header name that is written as bytes which are no UTF-8."""
-
-    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
-        return b"\xff\xfe"
 
 
 async def test_a_partition_the_client_cannot_read_on_is_named_by_readiness(
@@ -33,7 +24,8 @@ async def test_a_partition_the_client_cannot_read_on_is_named_by_readiness(
         odd = good_story(Case(office.country))
         # In one batch with a good record before it, as one fetch would bring them.
         before = _story_on(odd.case.partition, office.country)
-        await _put_unreadable_name(office.cluster, office.country, before.before[0], odd.odd[0])
+        topic = f"{office.country}.{odd.odd[0].service}.v1"
+        await put_unreadable_name(office.cluster, topic, odd.odd[0], before=before.before[0])
         elsewhere = _story_on((odd.case.partition + 1) % 12, office.country)
         await to.put([*elsewhere.before, *elsewhere.odd, *elsewhere.after])
 
@@ -57,14 +49,3 @@ def _story_on(partition: int, country: str) -> Story:
     while (story := good_story(Case(country))).case.partition != partition:
         pass
     return story
-
-
-async def _put_unreadable_name(cluster: Cluster, country: str, good: Draft, draft: Draft) -> None:
-    """Only the client's builder in Python lets such a name through; the compiled one refuses it."""
-    async with AIOKafkaProducer(**cluster.client()) as producer:
-        batch = producer.create_batch()
-        batch._builder = _DefaultRecordBatchBuilderPy(2, 0, 0, -1, -1, 0, 65_536)
-        bad = [*draft.headers, (_RawName("zz"), b"")]
-        for each, headers in ((good, good.headers), (draft, bad)):
-            assert batch.append(timestamp=None, key=each.key, value=each.value, headers=headers) is not None
-        await (await producer.send_batch(batch, f"{country}.{draft.service}.v1", partition=draft.partition))

@@ -16,11 +16,16 @@ class _RawName(str):
         return b"\xff\xfe"
 
 
-async def put_unreadable_name(cluster: Cluster, topic: str, draft: Draft) -> None:
-    """Only the client's builder in Python lets such a name through; the compiled one refuses it."""
+async def put_unreadable_name(cluster: Cluster, topic: str, draft: Draft, *, before: Draft | None = None) -> None:
+    """Only the client's builder in Python lets such a name through; the compiled one refuses it.
+
+    ``before`` is a good record in the same batch, as one fetch brings both.
+    """
     async with AIOKafkaProducer(**cluster.client()) as producer:
         batch = producer.create_batch()
         batch._builder = _DefaultRecordBatchBuilderPy(2, 0, 0, -1, -1, 0, 65_536)
-        headers = [*draft.headers, (_RawName("zz"), b"")]
-        assert batch.append(timestamp=None, key=draft.key, value=draft.value, headers=headers) is not None
+        for each, more in ((before, []), (draft, [(_RawName("zz"), b"")])):
+            if each is not None:
+                headers = [*each.headers, *more]
+                assert batch.append(timestamp=None, key=each.key, value=each.value, headers=headers) is not None
         await (await producer.send_batch(batch, topic, partition=draft.partition))
