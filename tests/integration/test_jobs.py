@@ -168,7 +168,7 @@ def containers(tmp_path: Path) -> dict[str, str]:
 
 
 def started_once(containers: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    command = ["sh", CONTAINER / "kafka"]
+    command = ["sh", str(CONTAINER / "kafka")]
     return subprocess.run(command, env=containers, capture_output=True, text=True, check=False)
 
 
