@@ -384,3 +384,9 @@ def test_moving_a_field_out_of_its_seal_is_found_whatever_else_is_said_of_it(tmp
     value = {**NOTE, "x-sensitivity": "public", "type": ["boolean", "null"]}
     found = changes(tmp_path, (OPENED, put("properties", "real_name", value=value)))
     assert [(c.verdict, c.rule) for c in found] == [(Verdict.forbidden, "unsealed")]
+
+
+def test_two_fields_that_go_at_once_are_told_apart(tmp_path: Path) -> None:
+    gone = [both(drop("properties", n), drop("required", n)) for n in ("dependants", "urgency")]
+    found = [c.said for c in changes(tmp_path, (OPENED, both(*gone))) if c.verdict is Verdict.major]
+    assert found == [f"`{n}` was removed, and records that stand hold it" for n in ("dependants", "urgency")]

@@ -234,3 +234,17 @@ def test_a_difference_between_two_releases_is_told(copy: Copy) -> None:
     assert [c.rule for c in gate.diff(copy.path, "1.0.0", "1.1.0")] == ["owner"]
     with pytest.raises(ContractError, match=r"no release 3\.0\.0; known: 1\.0\.0, 1\.1\.0, working"):
         gate.diff(copy.path, "1.0.0", "3.0.0")
+
+
+def test_a_vector_of_sealing_stays_as_it_is(copy: Copy) -> None:
+    vectors = "sealing/vectors.json"
+    copy.change(vectors, lambda v: v["opens"].append(v["opens"][0] | {"name": "one more"}))
+    (change,) = gate.check(copy.path).changes
+    assert (change.verdict, change.said) == (Verdict.fine, "1 new vector")
+    copy.change(vectors, lambda v: v["opens"].pop(0))
+    copy.change(vectors, lambda v: v["fails"][0].__setitem__("ct", "AAAA"))
+    found = [c for c in gate.check(copy.path).changes if c.verdict is Verdict.forbidden]
+    assert {c.said.split(":")[0] for c in found} == {
+        "the vector `first byte of the nonce flipped` of `fails` was changed",
+        "the vector `a contact profile` of `opens` was removed",
+    }

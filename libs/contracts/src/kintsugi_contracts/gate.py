@@ -8,8 +8,9 @@ from pathlib import Path
 from kintsugi.contracts.registry import ContractError
 from kintsugi.pack.findings import Finding
 
-from kintsugi_contracts import majors
-from kintsugi_contracts.changes import Change, between, merged
+from kintsugi_contracts import changes as files
+from kintsugi_contracts import majors, sealing_changes
+from kintsugi_contracts.changes import Change, merged
 from kintsugi_contracts.folder import Folder, load
 from kintsugi_contracts.releases import Release, against, freeze, releases, same_as, tampered
 from kintsugi_contracts.rules import police
@@ -50,7 +51,7 @@ def check(contracts: Path, ref: str | None = None) -> Report:
     if folder is not None:
         spoiled = {c.subject for c in broken}
         frozen = {r.version: r.folder() for r in standing if f"release {r.version}" not in spoiled}
-        changes += merged({version: between(old, folder) for version, old in frozen.items()})
+        changes += merged({version: _between(old, folder) for version, old in frozen.items()})
         changes += majors.changes(folder, frozen)
         found = [*found, *majors.findings(folder, frozen)]
     changes = list(dict.fromkeys(changes))
@@ -63,7 +64,11 @@ def diff(contracts: Path, old: str, new: str) -> list[Change]:
     Raises ContractError when there is no such release, or a folder cannot be read.
     """
     before, after = _named(contracts, old), _named(contracts, new)
-    return [*between(before, after), *majors.changes(after, {old: before})]
+    return [*_between(before, after), *majors.changes(after, {old: before})]
+
+
+def _between(old: Folder, new: Folder) -> list[Change]:
+    return [*files.between(old, new), *sealing_changes.between(old, new)]
 
 
 def release(contracts: Path, version: str) -> Release:

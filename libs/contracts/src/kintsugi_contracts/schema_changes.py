@@ -45,7 +45,7 @@ class Delta:
     field: tuple[str, ...]
     """The path of the value it is about, the event's own property first."""
     place: Place
-    """Where it stands in the new schema; for what is gone, what held it."""
+    """Where it stands in the new schema; for what is gone, where it would stand."""
     said: str
     """What changed, for the reviewer. `{field}` stands for the field's name."""
 
@@ -151,9 +151,8 @@ def _properties(old: Shape, new: Shape, field: tuple[str, ...]) -> Iterator[Delt
             said = f"{{field}} was renamed to `{twin}`"
             yield Delta("renamed", Verdict.major, here, new.place.to("properties", twin), said)
         else:
-            yield Delta(
-                "removed", Verdict.major, here, new.place, "{field} was removed, and records that stand hold it"
-            )
+            place = new.place.to("properties", name)
+            yield Delta("removed", Verdict.major, here, place, "{field} was removed, and records that stand hold it")
     for name in added:
         here, place = (*field, name), new.place.to("properties", name)
         if name in new.required:
