@@ -156,7 +156,7 @@ def test_an_event_nobody_knows_is_told_with_the_nearest(run: Run, copy: Copy) ->
     assert done.stderr == "kintsugi contracts: there is no event case.opend; did you mean 'case.opened'?\n"
 
 
-@pytest.mark.parametrize("command", ["check", "release", "diff", "show"])
+@pytest.mark.parametrize("command", ["check", "release", "diff", "show", "asyncapi"])
 def test_every_command_explains_itself(run: Run, command: str, tmp_path: Path) -> None:
     done = run(command, "--help", folder=tmp_path)
     assert done.exit_code == 0

@@ -21,13 +21,16 @@ import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 from kintsugi.contracts import generate
 from kintsugi.contracts.base import Event
+from kintsugi.pack.source import Document
 from kintsugi_contracts import schema_changes
+from kintsugi_contracts.rules.keywords import Keywords
 from kintsugi_contracts.schema_changes import Verdict, compare
 from kintsugi_contracts.shape import Place, Schema, Shape, shape
 from pydantic import ValidationError
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
+from tests.contract.folders import CONTRACTS
 from tests.contract.schema_pairs import COMMON_ID, ID, Pair, pair
 from tests.contract.schema_reader import Reader, Writer
 
@@ -94,6 +97,13 @@ def test_nothing_that_is_called_fine_breaks_anybody_and_what_breaks_nobody_is_ca
     assert share >= 0.95, strict
     assert harmless > 2_000
     assert broken > 2_000
+
+
+def test_the_pairs_are_written_in_the_words_of_contracts() -> None:
+    keywords = Keywords(CONTRACTS / "meta")
+    for each in pairs(PAIRS)[:: PAIRS // 100]:
+        for kind, schema in (("event", each.old), ("common", each.old_common)):
+            assert list(keywords.judge(kind, Document(kind, json.dumps(schema), schema))) == []
 
 
 def _strict(schema: Schema, common: Schema) -> Draft202012Validator:

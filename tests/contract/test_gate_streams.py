@@ -107,7 +107,7 @@ def test_a_change_that_breaks_the_partner_asks_for_a_parallel_topic(copy: Copy) 
     ("setting", "value", "said"),
     [
         ("max.compaction.lag.ms", "7200000", "what was withdrawn would stay readable for longer"),
-        ("delete.retention.ms", "3600000", "records would go that readers may still need"),
+        ("delete.retention.ms", "3600000", "a reader that was away could miss what it must forget"),
     ],
 )
 def test_a_weaker_promise_of_forgetting_is_forbidden(setting: str, value: str, said: str, copy: Copy) -> None:

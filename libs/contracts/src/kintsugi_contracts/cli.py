@@ -14,6 +14,7 @@ from kintsugi.contracts.registry import ContractError
 from rich.console import Console
 
 from kintsugi_contracts import gate, page, report
+from kintsugi_contracts.asyncapi import command as asyncapi
 from kintsugi_contracts.folder import load
 from kintsugi_contracts.schema_changes import Verdict
 
@@ -128,6 +129,9 @@ def show(
     except ContractError as error:
         _cannot(error)
     page.show(contents, version, _console())
+
+
+asyncapi.register(app)
 
 
 def folder(given: Path | None) -> Path:

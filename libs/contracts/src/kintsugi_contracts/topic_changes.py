@@ -22,6 +22,7 @@ _FOR_LIFE = {
 }
 _FOR_EVER = 1 << 62
 _GONE = "records would go that readers may still need to rebuild from"
+_MISSED = "a reader that was away could miss what it must forget"
 _STAYS = "what was withdrawn would stay readable for longer"
 _LATE = "records could arrive later than a withdrawal allows"
 _NUMBERS: dict[str, tuple[str, tuple[Verdict, str], tuple[Verdict, str]]] = {
@@ -29,7 +30,7 @@ _NUMBERS: dict[str, tuple[str, tuple[Verdict, str], tuple[Verdict, str]]] = {
     for name, unset, less, more in (
         ("retention.ms", "604800000", _GONE, (Verdict.fine, "records stay longer")),
         ("retention.bytes", "-1", _GONE, (Verdict.fine, "records stay longer")),
-        ("delete.retention.ms", "86400000", _GONE, (Verdict.fine, "readers have longer to see what went")),
+        ("delete.retention.ms", "86400000", _MISSED, (Verdict.fine, "readers have longer to learn what went")),
         ("min.compaction.lag.ms", "0", _GONE, (Verdict.forbidden, _STAYS)),
         ("max.compaction.lag.ms", "-1", None, (Verdict.forbidden, _STAYS)),
         ("message.timestamp.before.max.ms", "-1", None, (Verdict.forbidden, _LATE)),
