@@ -8,6 +8,7 @@ from kintsugi.agenda import Message, Outcome, Refuse, Result
 from kintsugi.contracts import events as e
 from kintsugi.sealing import ERASED
 from kintsugi.testing import SUBJECT, Match
+from kintsugi_share.views import rows
 
 from tests.unit.share_examples import (
     AWARDS,
@@ -159,7 +160,18 @@ def test_a_newer_record_takes_the_place_of_one_that_has_not_left() -> None:
         f"record/{WAGES}/2"
     ]
     late = after.when(Outcome(name=f"record/{WAGES}/1", result=Result.sent, attempt=1))
-    late.then(Match(e.DisclosureMade, revision=1)).owes(f"record/{WAGES}/2")
+    known = late.then(Match(e.DisclosureMade, revision=1)).owes(f"record/{WAGES}/2")
+    known.when(Outcome(name=f"record/{WAGES}/2", result=Result.sent)).then(Match(e.DisclosureMade, revision=2))
+
+
+def test_what_a_newer_record_took_the_place_of_may_have_left_and_is_a_possible_disclosure() -> None:
+    given = scenario().given(opened(), agreed(), assessed("legal_aid"))
+    after = given.when(Outcome(name=f"record/{WAGES}/2", result=Result.sent)).then(
+        Match(e.DisclosureMade, revision=1, certainty=e.Certainty.possible),
+        Match(e.DisclosureMade, revision=2, certainty=e.Certainty.confirmed),
+    )
+    shown = rows("case/1", after.state)["disclosures"]
+    assert [(each["revision"], each["certainty"]) for each in shown] == [(2, "confirmed")], "it says nothing more"
 
 
 def test_a_closed_case_is_told_as_closed_to_who_knew_it_and_to_nobody_else() -> None:

@@ -10,6 +10,7 @@ from kintsugi.testing import Given, Match
 from kintsugi_share.commands import AcknowledgePurge
 from kintsugi_share.records import Purge
 from kintsugi_share.state import CaseFile
+from kintsugi_share.views import rows
 
 from tests.unit.share_examples import (
     FUND,
@@ -100,6 +101,16 @@ def test_a_record_that_may_be_on_its_way_counts_as_received() -> None:
         Match(e.DisclosureMade, certainty=e.Certainty.possible, revision=1), e.PartnerPurgeRequested
     )
     after.owes_nothing("record/…").owes("tombstone/…")
+
+
+def test_so_does_every_earlier_one_whose_end_nobody_knows_and_the_survivor_sees_it() -> None:
+    given = scenario().given(opened(), agreed(), assessed("legal_aid"))
+    after = given.when(withdrawn(MINISTRY)).then(
+        Match(e.DisclosureMade, certainty=e.Certainty.possible, revision=1),
+        Match(e.DisclosureMade, certainty=e.Certainty.possible, revision=2),
+        e.PartnerPurgeRequested,
+    )
+    assert {each["certainty"] for each in rows("case/1", after.state)["disclosures"]} == {"possible"}
 
 
 def test_its_late_outcome_is_recorded_and_the_tombstone_still_comes_after_it() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kintsugi.contracts.events import Certainty
 from kintsugi.views import Rows, Views
 from sqlalchemy import Boolean, Column, DateTime, Index, Integer, MetaData, Table, Text
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -72,11 +73,20 @@ def rows(_subject: str, case: CaseFile) -> Rows:
     """One row for the case, for each disclosure and for each purge."""
     return {
         "share_cases": [{"case_ref": case.case_ref}] if case.opened else [],
-        "disclosures": [_disclosure(case, disclosure) for disclosure in case.disclosures],
+        "disclosures": [_disclosure(case, each) for each in case.disclosures if not _covered(each, case)],
         "partner_purges": [
             {"case_ref": case.case_ref, **purge.model_dump(exclude={"agency"})} for purge in case.purges.values()
         ],
     }
+
+
+def _covered(possible: Disclosure, case: CaseFile) -> bool:
+    """Whether the recipient is known to have received the same fields, so that a perhaps says nothing more."""
+    return possible.certainty == Certainty.possible and any(
+        (each.key, each.purge_id, each.certainty) == (possible.key, possible.purge_id, Certainty.confirmed)
+        and {*possible.fields, *possible.sealed_fields} <= {*each.fields, *each.sealed_fields}
+        for each in case.disclosures
+    )
 
 
 def _disclosure(case: CaseFile, disclosure: Disclosure) -> dict[str, object]:

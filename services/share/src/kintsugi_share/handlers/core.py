@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from kintsugi.contracts.base import Event
@@ -123,11 +123,7 @@ def stop(stream: Stream, withheld: WithheldReason, reason: PurgeReason, ctx: Con
     """
     if stream.owed is not None and stream.purge_id is not None:
         return [withhold(stream, stream.owed, withheld, ctx)]
-    events: list[Event] = []
-    if stream.owed is not None or stream.maybe:
-        revision = stream.owed or stream.revision
-        if due := stream.unsettled.get(revision):
-            events.append(made(stream, revision, Certainty.possible, due, ctx))
+    events = perhaps(stream, stream.unsettled, ctx)
     purpose = next((each.purpose for each in wanted(ctx.pack) if each.key == stream.key), None)
     ends = ctx.pack.end_of(purpose.purge_acknowledgement, ctx.now) if purpose else None
     events.append(
@@ -145,6 +141,13 @@ def stop(stream: Stream, withheld: WithheldReason, reason: PurgeReason, ctx: Con
         )
     )
     return events
+
+
+def perhaps(stream: Stream, revisions: Iterable[int], ctx: Context) -> list[Event]:
+    """Records of which nobody can say whether they left: they count as received."""
+    return [
+        made(stream, revision, Certainty.possible, stream.unsettled[revision], ctx) for revision in sorted(revisions)
+    ]
 
 
 def made(stream: Stream, revision: int, certainty: Certainty, due: Due, ctx: Context) -> Event:

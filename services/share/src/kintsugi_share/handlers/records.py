@@ -13,7 +13,7 @@ from kintsugi.service import Context, Withheld
 from pydantic import SecretStr
 
 from kintsugi_share.domain import projection, topic
-from kintsugi_share.handlers.core import Wanted, follow, made, partners_of, service, stop, wanted, withhold
+from kintsugi_share.handlers.core import Wanted, follow, made, partners_of, perhaps, service, stop, wanted, withhold
 from kintsugi_share.policies import consent_for, purge_reason
 from kintsugi_share.records import Stream
 from kintsugi_share.state import CaseFile
@@ -69,12 +69,16 @@ def record_ended(outcome: Outcome, case: CaseFile, ctx: Context) -> list[Event]:
     if due is None:
         return []
     if outcome.result is Result.sent:
+        # One claim at a time: what it took the place of was given up, or an attempt at it ended without an answer.
+        earlier = [] if stream.purge_id else [number for number in stream.unsettled if number < revision]
         arrived = {
             "made": stream.made or stream.purge_id is None,
             "owed": None if stream.owed == revision else stream.owed,
+            "unsettled": {number: each for number, each in stream.unsettled.items() if number > revision},
         }
         # What changed while it was on its way, a closed case or a consent that ended, is followed now.
         return [
+            *perhaps(stream, earlier, ctx),
             made(stream, revision, Certainty.confirmed, due, ctx),
             *follow(case, ctx, settled=stream.model_copy(update=arrived)),
         ]
@@ -82,7 +86,8 @@ def record_ended(outcome: Outcome, case: CaseFile, ctx: Context) -> list[Event]:
         return []
     attempted = outcome.attempt > 0
     reason = _REASONS.get(outcome.result) or WithheldReason(outcome.reason or "")
-    after = stream.model_copy(update={"owed": None, "maybe": stream.maybe or attempted})
+    left = {number: each for number, each in stream.unsettled.items() if attempted or number != revision}
+    after = stream.model_copy(update={"owed": None, "maybe": stream.maybe or attempted, "unsettled": left})
     events = [withhold(stream, revision, reason, ctx, attempted=attempted)]
     if reason is WithheldReason.erased:
         return [*events, *(stop(after, reason, purge_reason(reason), ctx) if after.told else [])]
