@@ -10,8 +10,7 @@ import java.util.*;
 import org.apache.kafka.clients.consumer.*;
 import org.apache.kafka.common.serialization.*;
 
-/** Follows a share topic: typed records, opened names, cases forgotten on request. docs/subscribe.md explains. */
-class Subscribe {
+class Subscribe { // follows a share topic: typed records, opened names, cases forgotten; docs/subscribe.md explains
   record Case(@JsonProperty("case") String id, long revision, String status, List<Need> needs, Map<String, ?> sealed) {}
   record Need(String need, String band) { public String toString() { return need + "/" + band; } }
   record Identity(@JsonProperty("case") String id, @JsonProperty("preferred_name") String preferredName) {}
@@ -20,9 +19,7 @@ class Subscribe {
   static final Set<String> seen = new HashSet<>(); // written in one transaction
   static final ObjectMapper JSON = new ObjectMapper().disable(DeserializationFeature.FAIL_ON_UNKNOWN_PROPERTIES);
   static String env(String name) { return Objects.requireNonNull(System.getenv(name), name + " is not set"); }
-
-  /** Reads what a schema allows, without the words that a newer office may widen: readers are tolerant. */
-  static <T> T typed(byte[] value, String file, Class<T> type) throws Exception {
+  static <T> T typed(byte[] value, String file, Class<T> type) throws Exception { // tolerant of a newer office:
     var lax = Files.readString(Path.of(env("CONTRACT"), file)).replaceAll("\"(enum|additionalProperties)\"", "\"-$1\"");
     if (new ValidatorFactory().validate(lax, JSON.readTree(value)).isValid()) return JSON.readValue(value, type);
     throw new IllegalArgumentException(file);
@@ -38,9 +35,13 @@ class Subscribe {
       var purge = java.net.URI.create(env("SHARE_URL") + "/purges/" + headers.get("ce_purgeid") + "/acknowledgement");
       var request = HttpRequest.newBuilder(purge).header("Authorization", "Bearer " + env("SHARE_TOKEN"));
       var sent = request.POST(HttpRequest.BodyPublishers.noBody()).build();
-      int status = HttpClient.newHttpClient().send(sent, HttpResponse.BodyHandlers.discarding()).statusCode();
-      if (status != 200 && status != 404) throw new IllegalStateException("The purge was not acknowledged: " + status);
-      return "forgotten, purge " + (status == 200 ? "acknowledged" : "unknown to the office");
+      for (int pause : new int[] {0, 2000}) { // the office may be a moment behind its own tombstone
+        Thread.sleep(pause);
+        int status = HttpClient.newHttpClient().send(sent, HttpResponse.BodyHandlers.discarding()).statusCode();
+        if (status == 200) return "forgotten, purge acknowledged";
+        if (status != 404) throw new IllegalStateException("The purge was not acknowledged: " + status);
+      }
+      return "forgotten, purge unknown to the office";
     }
     try {
       Case now = typed(record.value(), "v1.schema.json", Case.class);
@@ -53,8 +54,7 @@ class Subscribe {
         jwe.decrypt(new ECDHDecrypter(ECKey.parse(Files.readString(Path.of(env("PARTNER_KEY"))))));
         who = typed(jwe.getPayload().toBytes(), "v1.sealed.identity.schema.json", Identity.class);
       }
-      wrong = "other_case"; // somebody moved a record, or a sealed name, from one case to another
-      if (!key.equals(now.id) || who != null && !key.equals(who.id)) throw new IllegalArgumentException();
+      if (!key.equals(now.id) || who != null && !key.equals(who.id)) return "set aside at " + where + ": other_case";
       held.put(key, new Known(now, who));
       var needs = Objects.requireNonNullElse(now.needs, List.of());
       return "revision %d %s %s %s".formatted(now.revision, now.status, needs, who == null ? "no name" : "name opened");

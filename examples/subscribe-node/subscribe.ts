@@ -9,7 +9,6 @@ import { compactDecrypt, importJWK, type JWK } from 'jose'
 type Need = { need: string, band: string }
 type Case = { case: string, revision: number, status: string, needs?: Need[], sealed?: { identity?: string } }
 type Identity = { case: string, preferred_name: string, real_name?: string }
-type Received = Message<string, Buffer, string, string>
 
 // The schemas without what a newer office may widen: writers are strict, readers tolerant.
 const tolerant = (name: string, part: unknown) => /^(additionalProperties|enum)$/.test(name) ? undefined : part
@@ -36,28 +35,29 @@ async function read (name: string, value: Buffer): Promise<{ now: Case, who?: Id
   } catch { return wrong } // an unreadable record must not stop those behind it
 }
 
-async function handle (message: Received): Promise<string> {
+async function handle (message: Message<string, Buffer, string, string>): Promise<string> {
   const where = `${message.partition}/${message.offset}`, id = message.headers.get('ce_id') || where
   if (seen.has(id)) return 'duplicate'
-  let said
+  seen.add(id)
   if (message.value == null) {
     held.delete(message.key)
     const purge = `${env.SHARE_URL}/purges/${message.headers.get('ce_purgeid')}/acknowledgement`
     const headers = { Authorization: `Bearer ${env.SHARE_TOKEN}` }
-    const { ok, status } = await fetch(purge, { method: 'POST', headers })
-    // Ends the program: nothing is committed, so the record comes again.
-    if (!ok && status !== 404) throw new Error(`The purge was not acknowledged: the office answered ${status}.`)
-    said = `forgotten, purge ${ok ? 'acknowledged' : 'unknown to the office'}`
-  } else {
-    const found = await read(message.key, message.value)
-    if (typeof found === 'string') return `set aside at ${where}: ${found}`
-    held.set(message.key, found)
-    const { now, who } = found
-    const needs = (now.needs ?? []).map(({ need, band }) => `${need}/${band}`).join(', ')
-    said = `revision ${now.revision} ${now.status} [${needs}] ${who ? 'name opened' : 'no name'}`
+    for (const seconds of [0, 2]) { // the office may be a moment behind its own tombstone
+      await new Promise(resolve => setTimeout(resolve, seconds * 1000))
+      const { ok, status } = await fetch(purge, { method: 'POST', headers })
+      if (ok) return 'forgotten, purge acknowledged'
+      // Ends the program: nothing is committed, so the record comes again.
+      if (status !== 404) throw new Error(`The purge was not acknowledged: the office answered ${status}.`)
+    }
+    return 'forgotten, purge unknown to the office'
   }
-  seen.add(id)
-  return said
+  const found = await read(message.key, message.value)
+  if (typeof found === 'string') return `set aside at ${where}: ${found}`
+  held.set(message.key, found)
+  const { now, who } = found
+  const needs = (now.needs ?? []).map(({ need, band }) => `${need}/${band}`).join(', ')
+  return `revision ${now.revision} ${now.status} [${needs}] ${who ? 'name opened' : 'no name'}`
 }
 
 const consumer = new Consumer({

@@ -43,20 +43,21 @@ async def handle(record: ConsumerRecord, key: str, office: httpx.AsyncClient) ->
     headers = {name: (text or b"").decode(errors="replace") for name, text in record.headers}
     if (record_id := headers.get("ce_id") or f"{record.partition}/{record.offset}") in seen:
         return "duplicate"
+    seen.add(record_id)
     if record.value is None:
         held.pop(key, None)
-        answer = await office.post(f"{environ['SHARE_URL']}/purges/{headers.get('ce_purgeid')}/acknowledgement")
-        if answer.status_code != 404:
-            answer.raise_for_status()  # ends the program: nothing is committed, so the record comes again
-        said = f"forgotten, purge {'unknown to the office' if answer.is_error else 'acknowledged'}"
-    elif isinstance(found := read(key, record.value), str):
+        for pause in (0, 2):  # the office may be a moment behind its own tombstone
+            await asyncio.sleep(pause)
+            answer = await office.post(f"{environ['SHARE_URL']}/purges/{headers.get('ce_purgeid')}/acknowledgement")
+            if answer.status_code != 404:
+                answer.raise_for_status()  # ends the program: nothing is committed, so the record comes again
+                return "forgotten, purge acknowledged"
+        return "forgotten, purge unknown to the office"
+    if isinstance(found := read(key, record.value), str):
         return f"set aside at {record.partition}/{record.offset}: {found}"
-    else:
-        held[key] = now, who = found
-        needs = ", ".join(f"{need['need']}/{need['band']}" for need in now.get("needs", []))
-        said = f"revision {now['revision']} {now['status']} [{needs}] {'name opened' if who else 'no name'}"
-    seen.add(record_id)
-    return said
+    held[key] = now, who = found
+    needs = ", ".join(f"{need['need']}/{need['band']}" for need in now.get("needs", []))
+    return f"revision {now['revision']} {now['status']} [{needs}] {'name opened' if who else 'no name'}"
 
 
 async def main() -> None:
