@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import UnknownTopicOrPartitionError
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -109,11 +110,14 @@ async def _checked(engine: AsyncEngine, versions: Path, name: str, fold_version:
 async def compare_with_own_topic(core: Core[Any], cluster: Cluster) -> None:
     """Raises LostState when the topic holds events of this service that its database does not know.
 
-    Only what lies behind the offsets the relay has stored is read: as a rule nothing.
+    Only what lies behind the offsets the relay has stored is read: as a rule nothing. Raises
+    UnknownTopicOrPartitionError when the topic is not there, or is not this user's to see.
     """
     consumer = AIOKafkaConsumer(**cluster.client(), enable_auto_commit=False, auto_offset_reset="earliest")
-    await consumer.start()
     try:
+        await consumer.start()
+        if core.topic not in await consumer.topics():  # the client would ask for its offsets again and again
+            raise UnknownTopicOrPartitionError(core.topic)
         places = [TopicPartition(core.topic, number) for number in range(PARTITIONS)]
         consumer.assign(places)
         ends = await consumer.end_offsets(places)
