@@ -273,7 +273,7 @@ def subscriptions() -> dict[str, list[str]]:
 
     for file in sorted((project_folder() / "contracts" / "topics").glob("*.yaml")):
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
-        for consumer in content["consumers"] or {}:
+        for consumer in read.keys() & (content["consumers"] or {}).keys():
             read[consumer].append(content["service"])
     return read
 

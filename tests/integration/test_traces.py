@@ -1,4 +1,4 @@
-"""One case through four service processes that export to a collector: what their spans say of it, together.
+"""One case through five service processes that export to a collector: what their spans say of it, together.
 
 The log is the witness: every event on a topic names its cause, so every span's parent can be checked against it.
 """
@@ -27,10 +27,11 @@ from tests.otlp import Receiver, Span
 pytestmark = pytest.mark.timeout(300)
 
 READERS = {
-    "intake": {"assessment", "referral", "notify"},
-    "assessment": {"referral", "notify"},
-    "referral": {"notify"},
+    "intake": {"assessment", "referral", "notify", "share"},
+    "assessment": {"referral", "notify", "share"},
+    "referral": {"notify", "share"},
     "notify": set[str](),
+    "share": {"notify"},
 }
 """Who processes the events of a service."""
 
@@ -294,6 +295,7 @@ def test_each_step_of_a_person_starts_a_trace_that_links_to_the_event_it_follows
     followed = {
         told.event("assessment.completed").id: told.event("assessment.scheduled"),
         told.event("referral.requested").id: told.event("referral.proposed"),
+        told.event("disclosure.made").id: told.event("referral.requested"),
         told.event("consent.withdrawn").id: granted,
     }
     for first, before in followed.items():
@@ -304,7 +306,7 @@ def test_each_step_of_a_person_starts_a_trace_that_links_to_the_event_it_follows
     assert opened.links == ()
     [(trace, _)] = told.start(granted).links
     assert trace == opened.trace_id, "intake itself has said nothing of the case since it was opened"
-    assert len({told.start(event).trace_id for event in told.events.values()}) == 5
+    assert len({told.start(event).trace_id for event in told.events.values()}) == 6
 
 
 def test_one_correlation_id_joins_all_traces_of_a_case(told: Told) -> None:
@@ -312,7 +314,7 @@ def test_one_correlation_id_joins_all_traces_of_a_case(told: Told) -> None:
     assert {event.flow for event in told.events.values()} == {flow}
     about_messages = [span for span in told.spans if span.operation in ("create", "process")]
     assert {span.conversation for span in about_messages} == {flow}
-    assert len({span.trace_id for span in about_messages}) == 5
+    assert len({span.trace_id for span in about_messages}) == 6
 
 
 def test_every_event_has_one_create_span_under_what_caused_it_by_the_log(told: Told) -> None:
@@ -345,10 +347,10 @@ def test_every_reader_has_one_process_span_under_the_create_span_of_another_proc
         assert span.pid != made.pid
 
 
-def test_the_spans_come_from_four_processes(told: Told) -> None:
+def test_the_spans_come_from_five_processes(told: Told) -> None:
     assert {span.service: span.pid for span in told.spans} == told.pids
-    assert len(set(told.pids.values())) == 4
-    assert len({(span.service, span.pid) for span in told.spans}) == 4
+    assert len(set(told.pids.values())) == 5
+    assert len({(span.service, span.pid) for span in told.spans}) == 5
 
 
 def test_the_relay_links_each_send_to_the_events_it_carries(told: Told) -> None:
