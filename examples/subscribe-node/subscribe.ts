@@ -28,8 +28,9 @@ async function read (name: string, value: Buffer): Promise<{ now: Case, who?: Id
     const now = parse(value)
     if (!isCase(now)) return wrong
     wrong = 'cannot_open'
-    const who = now.sealed?.identity && parse((await compactDecrypt(now.sealed.identity, key, sealedAs)).plaintext)
-    if (who && !isIdentity(who)) return wrong
+    const opened = now.sealed?.identity && await compactDecrypt(now.sealed.identity, key, sealedAs)
+    const who = opened ? parse(opened.plaintext) as Identity : undefined
+    if (who !== undefined && !isIdentity(who)) return wrong
     if (now.case !== name || (who && who.case !== name)) return 'other_case' // somebody moved a record or a sealed name
     return who ? { now, who } : { now }
   } catch { return wrong } // an unreadable record must not stop those behind it
@@ -63,11 +64,10 @@ async function handle (message: Message<string, Buffer, string, string>): Promis
 const consumer = new Consumer({
   clientId: 'subscribe-node', groupId: env.KAFKA_GROUP!, bootstrapBrokers: env.KAFKA_BOOTSTRAP!.split(','),
   sasl: { mechanism: 'SCRAM-SHA-512', username: env.KAFKA_USERNAME, password: env.KAFKA_PASSWORD },
-  ...(env.KAFKA_SECURITY === 'SASL_SSL' && { tls: {} }),
+  ...(env.KAFKA_SECURITY === 'SASL_SSL' && { tls: {} }), autocommit: false,
   deserializers: { key: stringDeserializer, headerKey: stringDeserializer, headerValue: stringDeserializer }
 })
-const from = { mode: 'committed', fallbackMode: 'earliest', autocommit: false } as const
-const stream = await consumer.consume({ topics: [env.TOPIC!], ...from })
+const stream = await consumer.consume({ topics: [env.TOPIC!], mode: 'committed', fallbackMode: 'earliest' })
 const idle = env.UNTIL_IDLE_SECONDS && setTimeout(() => stream.close(), Number(env.UNTIL_IDLE_SECONDS) * 1000)
 try {
   for await (const message of stream) {
