@@ -27,14 +27,23 @@ from joserfc.jwk import ECKey
 from kintsugi import keyring_admin, tables
 from kintsugi.application import Application
 from kintsugi.auth import generate_keypair, issue
+from kintsugi.clock import BusinessClock
 from kintsugi.contracts.base import Purpose
 from kintsugi.contracts.events import ConsentRecorded
 from kintsugi.envelope import Envelope, encode, source_of
 from kintsugi.http.liveness import Watchdog
+from kintsugi.keyring import Keyring
+from kintsugi.pack import load
 from kintsugi.partitioning import partition_of
+from kintsugi.runtime.database import engine_of
 from kintsugi.runtime.process import ServiceProcess
-from kintsugi.secrets import make_key_file
+from kintsugi.secrets import make_key_file, read_key_file
 from kintsugi.settings import Profile, Settings
+from kintsugi.shell.core import Core
+from kintsugi.shell.sends import Sends
+from kintsugi.telemetry.metrics import Metrics
+from kintsugi.telemetry.tracing import Tracing
+from kintsugi.turn import Office
 from kintsugi_intake.app import application as intake
 from kintsugi_office.embedded.servers import free_port
 from kintsugi_share import schemas
@@ -110,6 +119,26 @@ class Land:
         process = ServiceProcess(application, self.settings(application.name), Watchdog(60))
         self.processes[application.name] = process
         await process.start()
+
+    @contextlib.asynccontextmanager
+    async def claiming(self) -> AsyncIterator[Sends[Any]]:
+        """Share's sends alone, beside a service that does not run."""
+        settings, url = self.settings("share"), self.databases["share"]
+        pack = load(settings.countries / self.code)
+        core: Core[Any] = Core(
+            service=share.service,
+            views=share.views,
+            office=Office(self.code, pack, share.resources(settings, pack)),
+            engine=engine_of(url, "share", size=2),
+            keyring=Keyring(self.databases["keyring"], {str(p): read_key_file(f) for p, f in settings.keks().items()}),
+            tracing=Tracing("share"),
+            metrics=Metrics("share"),
+        )
+        try:
+            yield Sends(core, BusinessClock(movable=True), share.channels(settings))
+        finally:
+            await core.keyring.aclose()
+            await core.engine.dispose()
 
     async def stop(self, name: str) -> None:
         """Ends a service as SIGTERM does."""

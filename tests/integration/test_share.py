@@ -18,7 +18,7 @@ import pytest_asyncio
 import sqlalchemy as sa
 from kintsugi.agenda import Message
 from kintsugi.recovery import recover
-from kintsugi.streams import StreamChannel
+from kintsugi.streams import FRESH_SECONDS, StreamChannel
 from kintsugi_intake.app import application as intake
 from kintsugi_share.app import application as share
 from kintsugi_share.views import metadata
@@ -274,3 +274,31 @@ async def test_what_a_stopped_process_claimed_before_is_decided_anew_when_it_goe
         ended = await land.query("SELECT reason FROM attempts ORDER BY attempt")
         assert [row["reason"] for row in ended] == ["started_too_late", "invalid_timestamp", None]
         assert len(await land.records()) == 1
+
+
+async def test_after_a_stop_nothing_leaves_before_the_topics_were_read_to_their_end(
+    infrastructure: Infrastructure, new_database: NewDatabase, tmp_path: Path
+) -> None:
+    """A record is owed, share stops, the consent is withdrawn, share starts: what it knew before is not enough."""
+    async with Land(infrastructure, tmp_path).made(new_database) as land:
+        shut = replace(share, channels=lambda _: {"share": _Shut(infrastructure.cluster, "share")})
+        await asyncio.gather(land.start(intake), land.start(shut))
+        ref = await land.opens()
+        await land.says(ref, GRANT)
+        await land.until(lambda: last_of(land, "disclosure.due"))
+        await land.stop("share")
+        await land.says(ref, WITHDRAWAL)
+        [owed] = await land.query("SELECT subject, name FROM agenda WHERE name LIKE 'record/%'")
+        await asyncio.sleep(FRESH_SECONDS)
+        async with land.claiming() as sends:
+            assert await sends.claim(owed["subject"], owed["name"]) is None
+            await land.query("UPDATE positions SET read_to_end = now() WHERE topic LIKE '%intake%'")
+            assert await sends.claim(owed["subject"], owed["name"]) is None, "every topic counts"
+            await land.query("UPDATE positions SET read_to_end = now()")
+            assert await sends.claim(owed["subject"], owed["name"]) is not None, "nothing else stood in its way"
+        await land.query("DELETE FROM attempts")
+        await land.query("UPDATE agenda SET claim = NULL")
+        await asyncio.sleep(FRESH_SECONDS)
+        await land.start(share)
+        await land.until(lambda: last_of(land, "partner_purge.sent"))
+        assert [record.value for record in await land.records()] == [None]

@@ -22,11 +22,13 @@ class DeliveryFailed(Exception):
 class Limits:
     """How long a message may be on its way, in seconds of the machine's clock.
 
-    ``start_within`` counts from before the state was read that it was decided on; ``end_within`` from its start.
+    ``start_within`` counts from before the state was read that it was decided on; ``end_within`` from its start. With
+    ``fresh_within`` nothing outward is decided unless the service has read its topics to their end since that long.
     """
 
     start_within: float = 5.0
     end_within: float = 30.0
+    fresh_within: float | None = None
 
 
 class Channel(Protocol):

@@ -25,6 +25,8 @@ from kintsugi.partitioning import partition_of
 
 log = structlog.get_logger("kintsugi.streams")
 
+FRESH_SECONDS: Final = 1.0
+"""How old the last reading of the topics may be, so that a withdrawal waiting there is not overtaken after a stop."""
 BEHIND_MS: Final = 2_500
 """How old a record may be when the broker takes it, by the broker's clock."""
 AHEAD_MS: Final = 1_000
@@ -45,7 +47,7 @@ class StreamChannel:
     do is closed.
     """
 
-    limits = Limits(start_within=1.0, end_within=30.0)
+    limits = Limits(start_within=1.0, end_within=30.0, fresh_within=FRESH_SECONDS)
 
     def __init__(self, cluster: Cluster, client_id: str) -> None:
         self._cluster = cluster

@@ -43,6 +43,11 @@ ORDER BY a.due_at, a.subject LIMIT 50
 """)
 _ENTRY = text("SELECT attempt, claim, trace FROM agenda WHERE subject = :subject AND name = :name")
 _OPEN = text("SELECT 1 FROM attempts WHERE subject = :subject AND recipient = :recipient AND result IS NULL LIMIT 1")
+_FRESH = text("""
+SELECT count(*) = cardinality(CAST(:topics AS text[])) FROM positions
+WHERE partition = :partition AND topic = ANY(CAST(:topics AS text[]))
+  AND read_to_end > clock_timestamp() - make_interval(secs => :seconds)
+""")
 _POSTPONE = text("""
 UPDATE agenda SET postponed = :reason, retry_at = coalesce(CAST(:until AS timestamptz), 'infinity')
 WHERE subject = :subject AND name = :name
@@ -118,6 +123,8 @@ class Sends(Generic[S]):
             if loaded is None or not isinstance(send, Send) or row is None or row.claim is not None:
                 return None
             if await connection.scalar(_OPEN, {"subject": subject, "recipient": send.recipient}):
+                return None
+            if not await self._fresh(connection, subject, send):
                 return None
             reach("send.claimed")
             prepared = await self._prepared(unit, loaded, name, send, row.attempt)
@@ -209,6 +216,15 @@ class Sends(Generic[S]):
         """Attempts whose process is gone, and outcomes that were stored while their subject stood still."""
         async with self._core.reading.connect() as connection:
             return [row.claim for row in await connection.execute(_UNSETTLED)]
+
+    async def _fresh(self, connection: Any, subject: str, send: Send) -> bool:
+        """Whether what this service knows of a subject is as new as the channel asks for; else it is tried again."""
+        channel = self._channels.get(send.channel)
+        within = limits_of(channel).fresh_within if channel is not None and send.outward else None
+        if within is None:
+            return True
+        place = {"partition": self._core.partition(subject), "topics": self._core.topics, "seconds": within}
+        return bool(await connection.scalar(_FRESH, place))
 
     async def _prepared(
         self, unit: Unit[S], loaded: Loaded[S], name: str, send: Send, attempts: int
