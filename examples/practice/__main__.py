@@ -14,10 +14,10 @@ from pathlib import Path
 
 from joserfc.jwk import ECKey
 from kintsugi_office.embedded import EmbeddedKafka, places
+from kintsugi_office.integrators import as_shell, environment
 
 from examples.practice.broker import CONTRACT, PARTNER, share_topic
 from examples.practice.desk import Desk
-from examples.practice.environment import as_shell, environment
 from examples.practice.stream import PURGE, stream
 
 

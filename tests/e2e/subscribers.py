@@ -37,8 +37,8 @@ def run_example(
 def start_example(language: str, told: Mapping[str, str], *, idle_seconds: int = IDLE_SECONDS) -> subprocess.Popen[str]:
     """Starts a subscriber, which goes on until nothing came for ``idle_seconds``.
 
-    ``told`` is what an office hands a partner (``examples.practice.environment``); of this process's environment it
-    gets nothing but the path.
+    ``told`` is what an office hands a partner (``kintsugi_office.integrators.environment``); of this process's
+    environment it gets nothing but the path.
     """
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
     return subprocess.Popen(

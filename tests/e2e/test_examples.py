@@ -16,10 +16,10 @@ import pytest_asyncio
 from joserfc.jwk import ECKey
 from kintsugi.kafka import Cluster
 from kintsugi_office.embedded import EmbeddedKafka
+from kintsugi_office.integrators import environment
 
 from examples.practice.broker import CONTRACT, PARTNER, share_topic
 from examples.practice.desk import Desk
-from examples.practice.environment import environment
 from examples.practice.stream import PURGE, stream
 from tests.e2e.subscribers import EXAMPLES, LANGUAGES, in_order, run_example
 from tests.infrastructure import Infrastructure

@@ -16,11 +16,11 @@ from kintsugi.secrets import Secret
 from kintsugi_intake.app import application as intake
 from kintsugi_office.access import integrator, username
 from kintsugi_office.broker import broker
+from kintsugi_office.integrators import environment
 from kintsugi_office.rights import wanted
 from kintsugi_office.topics import streams
 from kintsugi_share.app import application as share
 
-from examples.practice.environment import environment
 from tests.e2e.subscribers import LANGUAGES, command, start_example
 from tests.infrastructure import Infrastructure
 from tests.integration.share_office import GRANT, PARTNER, ROOT, WITHDRAWAL, Land, NewDatabase

@@ -9,9 +9,9 @@ from joserfc.jwk import ECKey
 from kintsugi.kafka import Cluster
 from kintsugi.secrets import Secret
 from kintsugi_office.embedded import jars
+from kintsugi_office.integrators import as_shell, environment
 
 from examples.practice.desk import Desk
-from examples.practice.environment import as_shell, environment
 from examples.practice.stream import NOT_MY_PURGE, PURGE, case_id, stream
 from tests.e2e import subscriber_java
 

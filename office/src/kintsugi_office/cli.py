@@ -8,6 +8,7 @@ from kintsugi_office import (
     dead_letters,
     doctor,
     held,
+    integrators,
     recover,
     resend,
     running,
@@ -39,5 +40,5 @@ for register in (
     recover.register,
 ):
     register(app)
-for group in (country.app, contracts.app, held.app, dead_letters.app, topic_commands.app):
+for group in (country.app, contracts.app, held.app, dead_letters.app, topic_commands.app, integrators.app):
     app.add_typer(group)

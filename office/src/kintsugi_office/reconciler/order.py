@@ -25,8 +25,9 @@ def check(evidence: Evidence, verdict: Verdict) -> None:
     for record in evidence.records:
         _after_its_cause(record, first, numbers, verdict)
     for topic, ends in evidence.books["ends"].items():
-        held = [*evidence.read, *evidence.streamed]
-        there = Counter(record.partition for record in held if record.topic == topic)
+        places = [(each.topic, each.partition) for each in evidence.read]
+        places += [(each.topic, each.partition) for each in evidence.streamed]
+        there = Counter(partition for on, partition in places if on == topic)
         for partition, end in ends.items():
             if there[int(partition)] != end:
                 what = f"{topic} [{partition}] holds {there[int(partition)]} of {end} records"
