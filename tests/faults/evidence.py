@@ -209,10 +209,11 @@ async def collect(
 ) -> Evidence:
     """Reads everything once."""
     services = ("intake", "assessment", "referral", "notify")
+    read = {source for sources in subscriptions.values() for source in sources}
     return Evidence(
         country=country,
         subscriptions={name: subscriptions[name] for name in databases},
-        records=await _records(cluster, [f"{country}.{service}.v1" for service in services]),
+        records=await _records(cluster, [f"{country}.{source}.v1" for source in sorted({*services, *read})]),
         bases={name: await _base(url, name) for name, url in databases.items()},
         mails=_mails(mail),
         ledger=list(ledger),
