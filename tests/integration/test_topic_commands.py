@@ -1,0 +1,77 @@
+"""``kintsugi topics`` against a broker elsewhere: what it shows, what it does, and its exit codes."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from kintsugi.secrets import make_secret_file
+from kintsugi_office.broker import broker
+from kintsugi_office.rights import Right
+from kintsugi_office.topic_commands import app
+from typer.testing import CliRunner, Result
+
+from tests.infrastructure import Infrastructure, forget
+
+COUNTRY = "xt"  # nobody else's on this broker
+
+
+class Command:
+    """``kintsugi topics`` with everything it must be told of this broker."""
+
+    def __init__(self, infrastructure: Infrastructure, folder: Path) -> None:
+        self._told = {
+            "--data": folder / "data",
+            "--country": COUNTRY,
+            "--bootstrap": infrastructure.bootstrap,
+            "--password-file": folder / "admin.password",
+            "--protocol": "SASL_PLAINTEXT",
+        }
+
+    async def run(self, *arguments: str) -> Result:
+        told = [str(part) for pair in self._told.items() for part in pair]
+        return await asyncio.to_thread(CliRunner().invoke, app, [*arguments, *told], env={"COLUMNS": "100"})
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def topics(infrastructure: Infrastructure, tmp_path: Path) -> AsyncIterator[Command]:
+    if infrastructure.kafka_password is None:
+        pytest.skip(f"the broker of this session ({infrastructure.source}) has no logins")
+    make_secret_file(tmp_path / "admin.password", infrastructure.kafka_password.encode())
+    yield Command(infrastructure, tmp_path)
+    await forget(infrastructure.cluster, COUNTRY)
+
+
+async def test_a_plan_changes_nothing_and_applying_it_leaves_nothing_to_do(
+    topics: Command, infrastructure: Infrastructure
+) -> None:
+    for _ in range(2):
+        shown = await topics.run("plan")
+        assert shown.exit_code == 1
+        assert f"+ topic  {COUNTRY}.intake.v1" in shown.output
+        assert f"+ user   {COUNTRY}.referral" in shown.output
+        assert "Next: kintsugi topics apply" in shown.output
+    assert (await topics.run("apply")).exit_code == 0
+    for command in ("plan", "apply"):
+        again = await topics.run(command)
+        assert again.exit_code == 0
+        assert "As the contracts say" in again.output
+        assert "\n+" not in again.output
+
+    forged = Right(f"User:{COUNTRY}.notify", "topic", f"{COUNTRY}.intake.v1", "write")
+    await asyncio.to_thread(broker(infrastructure.cluster).allow, [forged])
+    async with asyncio.timeout(15):
+        while (drifted := await topics.run("plan")).exit_code == 0:
+            pass
+    (line,) = [each for each in drifted.output.splitlines() if each.startswith("- right")]
+    assert line.split() == ["-", "right", f"{COUNTRY}.notify", "may", "write", "topic", f"{COUNTRY}.intake.v1"]
+    assert (await topics.run("apply")).exit_code == 0
+    assert (await topics.run("plan")).exit_code == 0
+
+
+async def test_a_wrong_password_ends_with_a_sentence(topics: Command, tmp_path: Path) -> None:
+    (tmp_path / "admin.password").write_text("guessed")
+    refused = await topics.run("plan")
+    assert refused.exit_code == 1
+    assert "does not take the password of admin" in refused.output
