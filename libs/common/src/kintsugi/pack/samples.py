@@ -137,11 +137,16 @@ def read_script(
     script = validate(document, Script, document.data, (), findings)
     if script is not None:
         findings.extend(_contradictions(document, script, directory, instrument))
-        for row, person in script.people.items() if partners is not None else ():
-            for agency in sorted(person.partners.keys() - partners):
-                message = f"no integrator has the agency {agency}"
-                findings.append(document.finding(("people", row, "partners"), message, nearest(agency, partners)))
+        if partners is not None:
+            findings.extend(_unknown_partners(document, script, partners))
     return script
+
+
+def _unknown_partners(document: Document, script: Script, partners: frozenset[str]) -> Iterator[Finding]:
+    for row, person in script.people.items():
+        for agency in sorted(person.partners.keys() - partners):
+            message = f"no integrator has the agency {agency}"
+            yield document.finding(("people", row, "partners"), message, nearest(agency, partners))
 
 
 def _contradictions(
