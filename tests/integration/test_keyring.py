@@ -378,9 +378,10 @@ async def test_a_lost_connection_is_replaced_at_the_next_use(country: Country) -
     intake = await country.service()
     await made(intake, (subject(), "contact"))
     await country.root.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'kintsugi-keyring'"
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'kintsugi-keyring'"
         " AND datname = current_database()"
     )
+    await asyncio.sleep(0.2)  # until the end of the connection has come to this process
     await made(intake, (subject(), "contact"))
 
 
