@@ -168,6 +168,20 @@ def test_a_request_without_a_consent_for_that_agency_is_unsafe(run: Run) -> None
     assert "no consent names that agency" in said(run.judged(), "unsafe")
 
 
+def test_an_agency_that_answered_without_a_disclosure_in_the_books_is_lost(run: Run) -> None:
+    run.answer("referral", "provider_answer", referral_id="r1", status="accepted", agency=AGENCY)
+    run.event("referral", "referral.status_changed", "r9", referral_id="r1", status="accepted", set_by="provider")
+    run.event("notify", "staff_task.created", "referral-5", **_task("t3", "referral-5"))
+    assert "disclosure.made (link), because referral.requested" in said(run.judged(), "lost")
+
+
+def test_one_look_is_one_disclosure(run: Run) -> None:
+    made = {"referral_id": "r1", "way": "link", "agency": AGENCY, "certainty": "confirmed"}
+    for _ in range(2):
+        run.event("referral", "disclosure.made", "look", "intake:3 assessment:2", **made)
+    assert "disclosure.made (link)" in said(run.judged(), "doubled")
+
+
 def test_a_folder_without_a_run_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(EvidenceMissing, match="make demo"):
         judge(tmp_path)

@@ -77,6 +77,7 @@ _LINES = (
     ("referral.chosen", "choices"),
     ("referral.requested", "requests to services"),
     ("referral.overdue", "answers overdue"),
+    ("disclosure.made", "disclosures, to services and a partner"),
     ("consent.withdrawn", "consents withdrawn"),
     ("purge.acknowledged", "deletions confirmed"),
     ("notification.sent", "messages sent"),

@@ -40,6 +40,17 @@ def check(evidence: Evidence, verdict: Verdict) -> None:
         _closing(closed, evidence, verdict)
     for requested in evidence.of("referral.requested"):
         _overdue(requested, evidence, verdict)
+        _disclosed(requested, evidence, verdict)
+
+
+def _disclosed(requested: Record, evidence: Evidence, verdict: Verdict) -> None:
+    """An agency that answered has looked: that is one disclosure in the office's books, however often it looked."""
+    id_ = requested.data["referral_id"]
+    own = evidence.of_subject(requested.subject, requested.service)
+    answered = any(each.data.get("set_by") == "provider" for each in own if each.data.get("referral_id") == id_)
+    there = sum(1 for each in own if each.type == "disclosure.made" and each.data.get("referral_id") == id_)
+    why = f"{requested} of {evidence.name(requested.subject)} was {'answered' if answered else 'not answered'}"
+    verdict.expect("disclosure.made (link)", there, why, at_least=int(answered))
 
 
 def _choice(chosen: Record, evidence: Evidence, verdict: Verdict) -> None:
