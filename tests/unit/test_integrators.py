@@ -69,7 +69,7 @@ def test_a_partner_gets_its_login_its_contract_and_a_token_that_speaks_for_it_al
     assert told["KAFKA_PASSWORD"] == "s3cret word"
     assert told["KAFKA_GROUP"].startswith(told["KAFKA_USERNAME"] + ".")
     caller = Verifier(layout.jwt_public_key.read_bytes(), issuer_of("xa"), country="xa").verify(told["SHARE_TOKEN"])
-    assert (caller.sub, caller.roles) == (NAME, {"integrator"})
+    assert (caller.sub, caller.roles) == (NAME, frozenset({"integrator"}))
     published = PROJECT / "contracts" / "share" / "xa" / NAME / "wage-claims"
     assert not filecmp.dircmp(published, told["CONTRACT"]).left_only
     modes = {path.name: path.stat().st_mode & 0o077 for path in (into, file, into / "private.jwk.json")}

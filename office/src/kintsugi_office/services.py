@@ -11,7 +11,7 @@ if TYPE_CHECKING:  # importing the kit takes a second, which only those pay who 
 
 GROUP = "kintsugi.services"
 # The order of the flow, for people who read lists; a service that is not named comes last.
-_FLOW = ("intake", "assessment", "referral", "notify")
+_FLOW = ("intake", "assessment", "referral", "notify", "share")
 
 
 @dataclass(frozen=True)
