@@ -101,6 +101,8 @@ def _summarise(pack: Pack, folder: Path) -> None:
         "instruments": ", ".join(f"{i.id} {i.version} ({len(i.items)} items)" for i in pack.instruments),
         "directory": f"{len(directory.services)} services ({active} active) of {len(directory.agencies)} agencies",
     }
+    if pack.integrators:
+        lines["integrators"] = ", ".join(f"{each.name} ({', '.join(each.purposes)})" for each in pack.integrators)
     if (folder / SCRIPT).is_file():
         script = load_script(folder, directory, pack.baseline_instrument)
         lines["samples"] = f"{len(script.people)} scripted people for {CASES}"
