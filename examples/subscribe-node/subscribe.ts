@@ -44,14 +44,11 @@ async function handle (message: Message<string, Buffer, string, string>): Promis
     held.delete(message.key)
     const purge = `${env.SHARE_URL}/purges/${message.headers.get('ce_purgeid')}/acknowledgement`
     const headers = { Authorization: `Bearer ${env.SHARE_TOKEN}` }
-    for (const seconds of [0, 2]) { // the office may be a moment behind its own tombstone
-      await new Promise(resolve => setTimeout(resolve, seconds * 1000))
-      const { ok, status } = await fetch(purge, { method: 'POST', headers })
-      if (ok) return 'forgotten, purge acknowledged'
-      // Ends the program: nothing is committed, so the record comes again.
-      if (status !== 404) throw new Error(`The purge was not acknowledged: the office answered ${status}.`)
-    }
-    return 'forgotten, purge unknown to the office'
+    const { ok, status } = await fetch(purge, { method: 'POST', headers })
+    if (status === 404) return 'forgotten, purge unknown to the office'
+    // Ends the program: nothing is committed, so the record comes again.
+    if (!ok) throw new Error(`The purge was not acknowledged: the office answered ${status}.`)
+    return 'forgotten, purge acknowledged'
   }
   const found = await read(message.key, message.value)
   if (typeof found === 'string') return `set aside at ${where}: ${found}`

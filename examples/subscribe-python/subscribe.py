@@ -46,13 +46,11 @@ async def handle(record: ConsumerRecord, key: str, office: httpx.AsyncClient) ->
     seen.add(record_id)
     if record.value is None:
         held.pop(key, None)
-        for pause in (0, 2):  # the office may be a moment behind its own tombstone
-            await asyncio.sleep(pause)
-            answer = await office.post(f"{environ['SHARE_URL']}/purges/{headers.get('ce_purgeid')}/acknowledgement")
-            if answer.status_code != 404:
-                answer.raise_for_status()  # ends the program: nothing is committed, so the record comes again
-                return "forgotten, purge acknowledged"
-        return "forgotten, purge unknown to the office"
+        answer = await office.post(f"{environ['SHARE_URL']}/purges/{headers.get('ce_purgeid')}/acknowledgement")
+        if answer.status_code == 404:
+            return "forgotten, purge unknown to the office"
+        answer.raise_for_status()  # ends the program: nothing is committed, so the record comes again
+        return "forgotten, purge acknowledged"
     if isinstance(found := read(key, record.value), str):
         return f"set aside at {record.partition}/{record.offset}: {found}"
     held[key] = now, who = found

@@ -196,9 +196,14 @@ class TestTheAcknowledgement:
         )
         given.when(AcknowledgePurge(purge_id="another", integrator=REGISTRY)).refused("not_found")
 
-    def test_nobody_can_say_it_before_the_tombstone_stands_there(self) -> None:
+    def test_it_may_come_before_share_knows_that_the_tombstone_stands_there_which_stays_owed_until_then(self) -> None:
         given = told().when(withdrawn(MINISTRY)).given
-        given.when(AcknowledgePurge(purge_id=purge(given).purge_id, integrator=REGISTRY)).refused("not_found")
+        said = AcknowledgePurge(purge_id=purge(given).purge_id, integrator=REGISTRY)
+        early = given.when(said).then(e.PartnerPurgeAcknowledged).owes_nothing("purge/…").owes("tombstone/…")
+        assert isinstance(early.prepared(purge(early).entry), Message)
+        after = stands(early).owes_nothing()
+        assert purge(after).acknowledged_at == NOW
+        after.when(said).then()
 
     def test_when_it_does_not_come_in_time_staff_hear_of_it_once_and_late_still_counts(self) -> None:
         given = self.asked()

@@ -93,7 +93,10 @@ async def disclosures(case_ref: str, office: Office, _caller: Staff) -> Disclosu
 async def purges(
     name: str, office: Office, caller: Partner, limit: Annotated[int, Query(ge=1, le=1000)] = 200
 ) -> PurgeList:
-    """The purges whose tombstones stand on the integrator's streams and that it has not acknowledged."""
+    """The purges whose tombstones stand on the integrator's streams and that it has not acknowledged.
+
+    No other: who acknowledged from this list before the tombstone stood could receive a record after it.
+    """
     _own(name, caller)
     query = (
         select(PURGES, PURGES.c.recipient_ref.label("case"))
@@ -108,8 +111,7 @@ async def purges(
 async def acknowledge(name: str, purge_id: str, office: Office, caller: Partner) -> Response:
     """The integrator says that it deleted what it had of a case. Said again, the answer is the same."""
     _own(name, caller)
-    own = (PURGES.c.purge_id == purge_id, PURGES.c.integrator == name, PURGES.c.sent_at.is_not(None))
-    subject = await office.subject(*own, what="purge")
+    subject = await office.subject(PURGES.c.purge_id == purge_id, PURGES.c.integrator == name, what="purge")
 
     def answer(done: Done[CaseFile]) -> Acknowledged:
         purge = done.state.purges[purge_id]

@@ -24,9 +24,13 @@ def tombstone_ended(outcome: Outcome, case: CaseFile, ctx: Context) -> list[Even
 
 @service.command(AcknowledgePurge, tightens=True)
 def acknowledge(command: AcknowledgePurge, case: CaseFile, ctx: Context) -> list[Event]:
-    """The integrator deleted what it had. Saying it twice changes nothing, and late still counts."""
+    """The integrator deleted what it had. Saying it twice changes nothing, and late still counts.
+
+    It may be said before share knows that the tombstone stands there: who knows the purge's id has read it there. The
+    tombstone stays owed until it does.
+    """
     purge = case.purges.get(command.purge_id)
-    if purge is None or purge.integrator != command.integrator or purge.sent_at is None:
+    if purge is None or purge.integrator != command.integrator:
         raise Rejected(
             "not_found",
             "There is no such purge.",
