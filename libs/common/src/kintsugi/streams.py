@@ -27,7 +27,7 @@ log = structlog.get_logger("kintsugi.streams")
 
 FRESH_SECONDS: Final = 1.0
 """How old the last reading of the topics may be, so that a withdrawal waiting there is not overtaken after a stop."""
-BEHIND_MS: Final = 2_500
+BEHIND_MS: Final = 2_000
 """How old a record may be when the broker takes it, by the broker's clock."""
 AHEAD_MS: Final = 1_000
 """How far the broker's clock may be behind this machine's."""
