@@ -155,6 +155,25 @@ async def test_what_waited_in_a_stopped_broker_does_not_arrive_when_it_goes_on(s
     assert b"late" in late, "without the topic's time limit it does arrive: this test can fail"
 
 
+async def test_a_failed_attempt_leaves_nothing_behind_that_goes_on_trying(stoppable: EmbeddedKafka) -> None:
+    """Else every attempt while a broker is away would leave a connection, and a record that comes hours later."""
+    cluster = stoppable.cluster
+    topic = await made(cluster, {**UNLIMITED, "message.timestamp.type": "CreateTime"})
+    channel = StreamChannel(cluster, "xa.share")
+    before = asyncio.all_tasks()
+    await channel.send(record(topic, body="warm"), "key")
+    os.kill(stoppable.pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(DeliveryFailed, match="no_answer"):
+            await channel.send(record(topic, body="late"), "key")
+        await channel.aclose()
+        await asyncio.sleep(1)
+        left = asyncio.all_tasks() - before
+    finally:
+        os.kill(stoppable.pid, signal.SIGCONT)
+    assert left == set()
+
+
 async def test_a_topic_whose_broker_cannot_refuse_what_is_late_gets_no_second_record(
     cluster: Cluster, channel: StreamChannel
 ) -> None:

@@ -16,6 +16,7 @@ from typing import Final
 
 import structlog
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaConnectionError
 from aiokafka.structs import RecordMetadata
 
 from kintsugi.agenda import Message
@@ -35,7 +36,7 @@ _LOST_AFTER = (BEHIND_MS + AHEAD_MS) / 1000 + 0.5
 """Seconds after which nothing that was sent can still be taken."""
 _ANSWER_SECONDS = 3.0
 _IDLE_SECONDS = 30.0
-_STOP_SECONDS = 8.0
+_STOP_SECONDS = 4.0
 _BY_THE_BROKER = 1
 """The timestamp type of topics that put their own time on records, and so cannot refuse an old one."""
 
@@ -143,9 +144,19 @@ class StreamChannel:
 
 
 async def _stopped(producer: AIOKafkaProducer) -> None:
+    """Ends a producer together with what it has not sent.
+
+    Its ``stop`` waits until everything has left: given up while the broker is away, it would leave a task behind that
+    tries for ever. So the task that sends is ended first, and what waits for it fails.
+    """
     with contextlib.suppress(Exception):
         async with asyncio.timeout(_STOP_SECONDS):
-            await producer.stop()
+            await producer._sender.close()
+    producer._message_accumulator.fail_all(KafkaConnectionError())
+    for end in (producer.stop, producer.client.close):
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(_STOP_SECONDS):
+                await end()
 
 
 def _code(error: BaseException) -> str:
