@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from kintsugi.pack.integrators import CLEAR, SEALED
 ROOT = Path(__file__).parents[2]
 XA = ROOT / "countries" / "xa"
 FILE = "integrators/labour-registry.yaml"
+P256 = 2**256 - 2**224 + 2**192 + 2**96 - 1
 
 
 @pytest.fixture
@@ -45,6 +47,14 @@ MISTAKES = [
     ("[opened_month,", "[real_name,", "never travels in clear", "sealed", "fields:"),
     ("[opened_month, casework", "[area, casework", "area stands twice", "one of the two", "fields:"),
     ("[preferred_name, real_name]", "[preferred_name, phone]", "phone is no field of identity", "known", "identity:"),
+    ("[preferred_name, real_name]", "[]", "identity seals nothing", "remove it", "identity:"),
+    ("needs: [legal_aid,", "needs: [legal_aid, legal_aid,", "legal_aid stands twice", "one of the two", "needs:"),
+    ("x: xZ2zfdyiRyNYVKXTOczQYJiC2B2Oaiph25S1Tq7Iy5k", f"x: {43 * '_'}", "no point of P-256", "itself", "public_key:"),
+    ("x: xZ2zfdyiRyNYVKXTOczQYJiC2B2Oaiph25S1Tq7Iy5k", f"x: {43 * 'A'}", "no point of P-256", "itself", "public_key:"),
+    ("25S1Tq7Iy5k", "25S1Tq7Iy5l", "no point of P-256", "itself", "public_key:"),
+    ("title: Wage claims", 'title: "Wage\\nreaders: []"', "on one line", "correct", "title:"),
+    ("title: Wage claims", 'title: "Wage \\u202eclaims"', "direction characters", "correct", "title:"),
+    ("title: Wage claims", 'title: ""', "at least 3 characters", "correct", "title:"),
     ("identity: [preferred", "contact: [preferred", "'contact' is not known", "identity", "contact:"),
     ("needs: [legal_aid,", "needs: [legal_ade,", "no instrument finds the need legal_ade", "'legal_aid'", "needs:"),
     (
@@ -82,6 +92,18 @@ def test_two_integrators_are_never_taken_for_one(folder: Path) -> None:
         "agency labour-ministry belongs to integrator courts already",
         "the public key is that of integrator courts",
     }
+
+
+def test_nor_by_a_key_that_the_same_private_key_opens(folder: Path) -> None:
+    """ECDH looks at x alone: whoever opens what is sealed to a point opens what is sealed to its mirror image."""
+    text = (folder / FILE).read_text(encoding="utf-8")
+    y = load(XA).integrators[0].public_key.y
+    mirrored = P256 - int.from_bytes(urlsafe_b64decode(y + "="))
+    text = text.replace(y, urlsafe_b64encode(mirrored.to_bytes(32)).decode().rstrip("="))
+    text = text.replace("name: labour-registry", "name: courts").replace("agency: labour-ministry", "agency: courts")
+    (folder / "integrators/courts.yaml").write_text(text)
+    said = {f.message for f in check(folder) if f.file.startswith("integrators/")}
+    assert said == {"the public key is that of integrator courts"}
 
 
 def test_the_sample_key_fits_the_sample_partner() -> None:

@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from jsonschema import Draft202012Validator
 from kintsugi.pack.integrators import CLEAR
+from kintsugi.relay import POLL_SECONDS
+from kintsugi.streams import AHEAD_MS, BEHIND_MS, FRESH_SECONDS
 from kintsugi_share import schemas
 from kintsugi_share.domain import FIELDS
 
@@ -69,6 +72,15 @@ def test_a_changed_event_schema_changes_what_a_partner_may_receive(folder: Path)
     assert "debt" in made["$defs"]["CaseworkType"]["enum"]
 
 
+def test_a_title_with_marks_of_yaml_stays_a_title(folder: Path) -> None:
+    title = "Courts: the first #1"
+    file = folder / "countries/xa/integrators/labour-registry.yaml"
+    change(file, "title: Register of the Ministry of Labour (fictional)", f'title: "{title}"')
+    assert run(folder) == 0
+    said = yaml.safe_load((folder / "contracts/share/xa/labour-registry/wage-claims/topic.yaml").read_text())
+    assert said["owner"] == f"{title}, by data-protection@labour.example"
+
+
 def test_a_new_major_stands_beside_the_old_one_whose_files_stay(folder: Path) -> None:
     change(folder / "countries/xa/integrators/labour-registry.yaml", "    version: 1", "    version: 2")
     assert run(folder) == 0
@@ -119,8 +131,13 @@ def test_the_broker_refuses_what_is_late_and_forgets_what_was_replaced() -> None
     for line in (
         "cleanup.policy: compact",
         "message.timestamp.type: CreateTime",
-        'message.timestamp.before.max.ms: "2500"',
+        'message.timestamp.before.max.ms: "2000"',
         'message.timestamp.after.max.ms: "1000"',
         'max.compaction.lag.ms: "3600000"',
     ):
         assert f"  {line}\n" in said
+
+
+def test_the_latest_moment_at_which_a_record_can_be_taken_is_five_seconds_after_the_withdrawal() -> None:
+    """Its way to Kafka, then what was decided just before it was read, and the clocks; see share's README."""
+    assert POLL_SECONDS + FRESH_SECONDS + (BEHIND_MS + AHEAD_MS) / 1000 <= 5.0

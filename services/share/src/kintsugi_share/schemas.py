@@ -136,7 +136,7 @@ def _topic(country: str, integrator: Integrator, name: str, purpose: SharePurpos
         "# `python -m kintsugi_share.schemas`.\n"
         f"topic: {topic(country, stream_key(integrator.name, name, purpose.version))}\n"
         "service: share\n"
-        f"owner: {integrator.title}, by {integrator.contact}\n"
+        f"owner: {json.dumps(f'{integrator.title}, by {integrator.contact}', ensure_ascii=False)}\n"
         f"purpose: {json.dumps(f'{purpose.title}. {purpose.why}', ensure_ascii=False)}\n"
         "producer: share\n"
         "key: ce_subject\n"

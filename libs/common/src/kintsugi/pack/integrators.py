@@ -6,7 +6,7 @@ catalogue, a personal one in clear, a private key, two integrators that could be
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,18 @@ from kintsugi.pack.source import Document, nearest, read, validate
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]{0,30}(-[a-z0-9]{1,30}){0,3}$")]
 AgencyName = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z._-]{1,64}$")]
 Said = Annotated[str, StringConstraints(min_length=10, max_length=400)]
+
+
+def _one_line(text: str) -> str:
+    """Raises ValueError for what would look like something else, or end the line that it is written into."""
+    if not text.translate(_JOINERS).isprintable():
+        raise ValueError("write it on one line, without control or direction characters")
+    return text
+
+
+_JOINERS = {0x200C: None, 0x200D: None}
+"""Characters of some scripts that shape a word and are not seen themselves."""
+Title = Annotated[str, StringConstraints(min_length=3, max_length=120), AfterValidator(_one_line)]
 SealedPurpose = Literal["identity"]
 
 
@@ -84,7 +96,7 @@ def _fields(names: tuple[str, ...]) -> tuple[str, ...]:
 class SharePurpose(Frozen):
     """What one integrator receives for one purpose, and why it needs that."""
 
-    title: str
+    title: Title
     why: Said
     version: Annotated[int, Field(ge=1, le=1000)]
     """The major version of the stream; raised with every change that is not an added field."""
@@ -107,7 +119,7 @@ class Integrator(Frozen):
     """A partner with streams of its own. `agency` is what consents to share name."""
 
     name: Slug
-    title: str
+    title: Title
     agency: AgencyName
     contact: Email
     sample: bool = False
@@ -161,7 +173,8 @@ def _private(document: Document, data: Any, at: tuple[int | str, ...]) -> Iterat
 def _contradictions(integrator: Integrator, stem: str, known: Known) -> Iterator[_Mistake]:
     if integrator.name != stem:
         yield ("name",), f"name is {integrator.name!r} but the file is {stem}.yaml", "give both the same name"
-    if not _on_the_curve(integrator.public_key):
+    key = integrator.public_key
+    if not _on_the_curve(key) or any(_text(_number(part)) != part for part in (key.x, key.y)):
         yield ("public_key",), "x and y are no point of P-256", "copy the public key again, from the partner itself"
     if known.directory is not None and not _may_be(integrator.agency, known.directory):
         mend = "use an id of organizations.json, or a name of its own such as labour-ministry"
@@ -190,7 +203,10 @@ def _of_purpose(purpose: SharePurpose, known: Known) -> Iterator[_Mistake]:
                     f"{name} is no field of {group} that can be shared",
                     nearest(name, SEALED[group]),
                 )
-    for where, names in (("fields", purpose.fields), *((f"sealed.{g}", n) for g, n in purpose.sealed.items())):
+        if not names:
+            yield ("sealed", group), f"{group} seals nothing", "name the fields it needs, or remove it"
+    of_sealed = ((f"sealed.{group}", names) for group, names in purpose.sealed.items())
+    for where, names in (("fields", purpose.fields), ("needs", purpose.needs), *of_sealed):
         for number, name in enumerate(names):
             if name in names[:number]:
                 yield (*where.split("."), number), f"{name} stands twice", "keep one of the two"
@@ -215,18 +231,26 @@ def _taken_for_one(integrator: Integrator, earlier: Integrator) -> Iterator[_Mis
     if integrator.agency == earlier.agency:
         message = f"agency {integrator.agency} belongs to integrator {earlier.name} already"
         yield ("agency",), message, "a consent names one recipient: give each integrator an agency of its own"
-    if integrator.public_key == earlier.public_key:
+    # The same x with the other y is opened by the same private key.
+    if _number(integrator.public_key.x) == _number(earlier.public_key.x):
         message = f"the public key is that of integrator {earlier.name}"
         yield ("public_key",), message, "ask the partner for a key of its own: else each reads what the other receives"
 
 
 def _on_the_curve(key: PublicKey) -> bool:
-    x, y = (int.from_bytes(urlsafe_b64decode(part + "=")) for part in (key.x, key.y))
     try:
-        EllipticCurvePublicNumbers(x, y, SECP256R1()).public_key()
+        EllipticCurvePublicNumbers(_number(key.x), _number(key.y), SECP256R1()).public_key()
     except ValueError:
         return False
     return True
+
+
+def _number(part: str) -> int:
+    return int.from_bytes(urlsafe_b64decode(part + "="))
+
+
+def _text(number: int) -> str:
+    return urlsafe_b64encode(number.to_bytes(32)).decode().rstrip("=")
 
 
 def _may_be(agency: str, directory: Directory) -> bool:
