@@ -14,8 +14,9 @@ from joserfc.errors import JoseError
 from kintsugi.agenda import Message
 from kintsugi.secrets import make_key_file
 from kintsugi.settings import Profile, Settings, SettingsError
-from kintsugi.testing import Given
+from kintsugi.testing import Given, Scenario
 from kintsugi_share import partners as module
+from kintsugi_share.handlers import service
 from kintsugi_share.partners import RecordUnfit
 from kintsugi_share.state import CaseFile
 
@@ -23,6 +24,7 @@ from tests.unit.share_examples import (
     AWARDS,
     COMPENSATION,
     FUND,
+    NOW,
     REGISTRY,
     ROOT,
     WAGES,
@@ -118,6 +120,15 @@ def test_who_knows_every_case_and_the_rule_but_not_the_secret_finds_no_id() -> N
     }
     assert wanted not in tried
     assert wanted not in {partners(guess.ljust(32, b"\0")).ref(REGISTRY, CASE) for guess in guesses}
+
+
+def test_the_digest_of_a_few_coarse_codes_cannot_be_tried_without_the_secret_either() -> None:
+    case = opened(sealed={})
+    digests = [
+        stream(Scenario(service, pack(), now=NOW, resources=partners(secret)).given(case, agreed())).digest
+        for secret in (b"s" * 32, b"s" * 32, b"t" * 32)
+    ]
+    assert digests[0] == digests[1] != digests[2]
 
 
 def test_the_secret_never_shows() -> None:

@@ -1,5 +1,6 @@
 """A partner receives a case only while a consent for it holds, only its own fields, and only when they changed."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -7,7 +8,10 @@ import pytest
 from kintsugi.agenda import Message, Outcome, Refuse, Result
 from kintsugi.contracts import events as e
 from kintsugi.sealing import ERASED
-from kintsugi.testing import SUBJECT, Match
+from kintsugi.testing import SUBJECT, Match, Scenario
+from kintsugi_share.contract import EventSchemas
+from kintsugi_share.handlers import service
+from kintsugi_share.partners import contracts_of
 from kintsugi_share.views import rows
 
 from tests.unit.share_examples import (
@@ -17,6 +21,7 @@ from tests.unit.share_examples import (
     MINISTRY,
     NOW,
     REGISTRY,
+    ROOT,
     WAGES,
     agreed,
     assessed,
@@ -26,6 +31,8 @@ from tests.unit.share_examples import (
     message_of,
     opened,
     opened_by,
+    pack,
+    partners,
     record_of,
     scenario,
     stream,
@@ -234,6 +241,16 @@ class TestTheConsentIsReadAgainWhenTheRecordLeaves:
             Match(e.PartnerPurgeRequested, reason=e.PurgeReason.subject_erased),
         )
 
+    def test_nothing_of_a_person_who_was_erased_leaves_for_a_purpose_without_personal_fields_either(self) -> None:
+        bare = pack().integrators[1].purposes["awards"].model_copy(update={"sealed": {}})
+        fund = pack().integrators[1].model_copy(update={"purposes": {"awards": bare}})
+        only = replace(pack(), integrators=(pack().integrators[0], fund))
+        resources = replace(partners(), contracts=contracts_of(only, EventSchemas(ROOT / "contracts")))
+        given = Scenario(service, only, now=NOW, resources=resources).given(opened(), agreed(FUND))
+        assert "sealed" not in record_of(given, AWARDS)
+        given.scenario.stepper.vault.keys[(SUBJECT, "identity")] = ERASED
+        assert given.prepared(entry(given, AWARDS)) == Refuse(reason="erased")
+
 
 @pytest.mark.parametrize(
     "said",
@@ -244,8 +261,23 @@ class TestTheConsentIsReadAgainWhenTheRecordLeaves:
         [agreed(), withdrawn(MINISTRY)],
         [agreed(None, purpose=e.ConsentPurpose.casework, decision=e.ConsentDecision.refused, id_="c0"), agreed()],
         [agreed(obtained_from=e.ObtainedFrom.caregiver)],
+        [agreed(obtained_from=e.ObtainedFrom.unknown)],
+        [agreed(), withdrawn(MINISTRY, purpose=e.ConsentPurpose.unknown)],
+        [agreed(), agreed(purpose=e.ConsentPurpose.unknown, decision=e.ConsentDecision.refused)],
+        [agreed(purpose=e.ConsentPurpose.unknown)],
     ],
-    ids=["refused", "unreadable", "over already", "withdrawn", "no casework", "by a guardian who may be the suspect"],
+    ids=[
+        "refused",
+        "unreadable",
+        "over already",
+        "withdrawn",
+        "no casework",
+        "by a guardian who may be the suspect",
+        "by nobody knows whom, where that guardian is about",
+        "withdrawn for a purpose that cannot be read",
+        "refused for a purpose that cannot be read",
+        "granted for a purpose that cannot be read",
+    ],
 )
 def test_nothing_is_ever_prepared_without_a_consent_that_holds(said: list[Any]) -> None:
     given = scenario().given(opened(guardian_contact=e.GuardianContact.blocked), *said)

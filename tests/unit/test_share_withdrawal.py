@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from kintsugi.agenda import Message, Outcome, Result, Send
+from kintsugi.agenda import Message, Outcome, Refuse, Result, Send
 from kintsugi.contracts import events as e
 from kintsugi.testing import Given, Match
 from kintsugi_share.commands import AcknowledgePurge
@@ -85,6 +85,28 @@ def test_a_consent_for_a_time_ends_by_itself() -> None:
     after.owes_nothing("expiry/…").owes_nothing("record/…").owes("tombstone/…")
 
 
+@pytest.mark.parametrize("received", [True, False], ids=["it had received", "it had not"])
+def test_a_consent_that_has_ended_does_not_begin_again_with_a_clock_set_back(received: bool) -> None:
+    until = NOW + timedelta(days=30)
+    given = scenario().given(opened(), agreed(valid_until=until))
+    if received:
+        ended = left(given).at(until).when(f"expiry/{WAGES}").given
+    else:
+        refused = Outcome(name=entry(given), result=Result.refused, reason="consent_expired", attempt=0)
+        ended = given.at(until).when(refused).then(e.DisclosureWithheld)
+    back = ended.at(until - timedelta(hours=2))
+    back.when(assessed("legal_aid")).then().owes_nothing("record/…")
+    renewed = agreed(valid_until=until + timedelta(days=30), id_="consent-2")
+    back.when(renewed).then(Match(e.DisclosureDue, consent_id="consent-2"))
+
+
+def test_a_consent_ends_at_its_very_moment_and_not_before() -> None:
+    until = NOW + timedelta(days=30)
+    given = scenario().given(opened(), agreed(valid_until=until))
+    assert isinstance(given.at(until - timedelta(microseconds=1)).prepared(entry(given)), Message)
+    assert given.at(until).prepared(entry(given)) == Refuse(reason="consent_expired")
+
+
 def test_a_renewed_consent_moves_its_end() -> None:
     given = left(scenario().given(opened(), agreed(valid_until=NOW + timedelta(days=30))))
     later = NOW + timedelta(days=60)
@@ -156,6 +178,19 @@ def test_the_tombstone_leaves_also_while_the_case_stands_still_and_never_gives_u
 
 
 class TestAConsentGivenAgain:
+    @pytest.mark.parametrize(
+        "no",
+        [
+            withdrawn(None, purpose=e.ConsentPurpose.casework, id_="c0"),
+            agreed(None, purpose=e.ConsentPurpose.casework, decision=e.ConsentDecision.refused, id_="c0"),
+        ],
+        ids=["withdrawn", "refused"],
+    )
+    def test_a_yes_to_casework_after_a_no_begins_no_stream_again_by_itself(self, no: Any) -> None:
+        given = stands(told().when(no).given)
+        again = given.when(agreed(None, purpose=e.ConsentPurpose.casework, id_="c1")).then().owes_nothing("record/…")
+        again.when(agreed(id_="consent-2")).then(Match(e.DisclosureDue, consent_id="consent-2"))
+
     def test_first_the_tombstone_then_a_new_record_with_a_higher_revision(self) -> None:
         given = told().when(withdrawn(MINISTRY)).given
         again = given.when(agreed(id_="consent-2")).then(Match(e.DisclosureDue, revision=2, consent_id="consent-2"))

@@ -73,11 +73,16 @@ def projection(facts: Facts, fields: Iterable[str], needs: Sequence[str]) -> dic
     return said
 
 
-def digest(said: Mapping[str, object], fields: Sequence[str], sealed_fields: Sequence[str], identity: str) -> str:
-    """The same for two records that say the same. ``identity`` names the sealed values that are behind them."""
+def digest(
+    said: Mapping[str, object], fields: Sequence[str], sealed_fields: Sequence[str], identity: str, key: bytes
+) -> str:
+    """The same for two records that say the same. ``identity`` names the sealed values that are behind them.
+
+    Without ``key`` a reader of the office's topic could try what a few coarse codes come to.
+    """
     whole = [said, list(fields), list(sealed_fields), identity if sealed_fields else ""]
     text = json.dumps(whole, sort_keys=True, separators=(",", ":"))
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    return hashlib.blake2b(text.encode(), digest_size=16, key=key).hexdigest()
 
 
 def _needs(facts: Facts, about: frozenset[str]) -> list[dict[str, str]]:

@@ -77,10 +77,16 @@ class Partners:
         _fits(contract.record, record)
         return contract
 
+    def digest_key(self, integrator: str) -> bytes:
+        """Under which the office compares what records of this integrator say."""
+        return self._key(integrator, "digest")
+
     def _mac(self, integrator: str, what: str, said: str) -> bytes:
+        return hmac.digest(self._key(integrator, what), said.encode(), "sha256")
+
+    def _key(self, integrator: str, what: str) -> bytes:
         info = f"kintsugi-share/1|{self.country}|{integrator}|{what}".encode()
-        key = HKDF(SHA256(), 32, salt=None, info=info).derive(self.secret)
-        return hmac.digest(key, said.encode(), "sha256")
+        return HKDF(SHA256(), 32, salt=None, info=info).derive(self.secret)
 
 
 def contracts_of(pack: Pack, events: EventSchemas) -> dict[str, Contract]:

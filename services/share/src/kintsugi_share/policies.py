@@ -22,8 +22,8 @@ def consent_for(agency: str, case: CaseFile, now: datetime) -> Consent | Withhel
         return Withheld(_refusal(consent.decision))
     if consent.valid_until is not None and consent.valid_until <= now:
         return Withheld("consent_expired")
-    if consent.obtained_from == "caregiver" and case.guardian_contact == "blocked":
-        # The guardian may be the suspect: what they agreed to is no permission.
+    if consent.obtained_from in ("caregiver", "unknown") and case.guardian_contact == "blocked":
+        # The guardian may be the suspect: what they, or nobody knows who, agreed to is no permission.
         return Withheld("guardian_blocked")
     return consent
 

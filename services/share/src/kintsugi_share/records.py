@@ -36,6 +36,7 @@ class Stream(Frozen):
 
     ``owed`` is the revision that is to leave. ``made`` and ``maybe`` say that the integrator received something since
     it was last told to forget, or may have. ``purge_id`` is the purge whose tombstone does not stand there yet.
+    ``expired_at`` is when a consent was last found to have ended by itself.
     """
 
     integrator: str
@@ -51,6 +52,11 @@ class Stream(Frozen):
     maybe: bool = False
     consent_id: str = ""
     purge_id: str | None = None
+    expired_at: datetime | None = None
+
+    def hour(self, now: datetime) -> datetime:
+        """The hour by which a consent is judged: one that has ended does not begin again with a clock set back."""
+        return max(now, self.expired_at) if self.expired_at is not None else now
 
     @property
     def key(self) -> str:

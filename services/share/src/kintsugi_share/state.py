@@ -23,10 +23,12 @@ from kintsugi.contracts.events import (
     PartnerPurgeRequested,
     PartnerPurgeSent,
     PurgeAcknowledged,
+    PurgeReason,
     PurgeRequested,
     ReferralProposed,
     ReferralRequested,
     ReferralStatusChanged,
+    WithheldReason,
 )
 from kintsugi.service import State
 from pydantic import Field
@@ -110,8 +112,9 @@ def _(event: ConsentRecorded, case: CaseFile) -> CaseFile:
     # What this release cannot read is not a permission.
     decision = GRANTED if event.decision == GRANTED else REFUSED
     if event.purpose is ConsentPurpose.casework:
-        return case.model_copy(update={"casework": decision})
-    if event.purpose is not ConsentPurpose.sharing or event.agency is None:
+        return _casework(case, decision)
+    takes_back = event.purpose is ConsentPurpose.unknown and decision == REFUSED
+    if not (event.purpose is ConsentPurpose.sharing or takes_back) or event.agency is None:
         return case
     consent = Consent(
         consent_id=event.consent_id,
@@ -125,8 +128,9 @@ def _(event: ConsentRecorded, case: CaseFile) -> CaseFile:
 @evolve.register
 def _(event: ConsentWithdrawn, case: CaseFile) -> CaseFile:
     if event.purpose is ConsentPurpose.casework:
-        return case.model_copy(update={"casework": WITHDRAWN})
-    if event.purpose is not ConsentPurpose.sharing:
+        return _casework(case, WITHDRAWN)
+    # A withdrawal of what this release cannot read is read as one of this.
+    if event.purpose not in (ConsentPurpose.sharing, ConsentPurpose.unknown):
         return case
     if event.agency is not None:
         agencies = {event.agency}
@@ -210,9 +214,11 @@ def _(event: DisclosureWithheld, case: CaseFile) -> CaseFile:
     stream = case.streams.get(stream_key(event.integrator, event.purpose, event.version))
     if stream is None:
         return case
+    ended = {"expired_at": stream.hour(event.withheld_at)} if event.reason is WithheldReason.consent_expired else {}
     return _changed(
         case,
         stream,
+        **ended,
         owed=None if stream.owed == event.revision else stream.owed,
         unsettled={n: due for n, due in stream.unsettled.items() if event.attempted or n != event.revision},
         maybe=stream.maybe or (event.attempted and stream.purge_id is None),
@@ -240,7 +246,8 @@ def _(event: PartnerPurgeRequested, case: CaseFile) -> CaseFile:
         for each in case.disclosures
     )
     case = case.model_copy(update={"purges": {**case.purges, event.purge_id: purge}, "disclosures": recalled})
-    return _changed(case, stream, owed=None, made=False, maybe=False, digest="", purge_id=event.purge_id)
+    ended = {"expired_at": stream.hour(event.requested_at)} if event.reason is PurgeReason.consent_expired else {}
+    return _changed(case, stream, owed=None, made=False, maybe=False, digest="", purge_id=event.purge_id, **ended)
 
 
 @evolve.register
@@ -276,6 +283,17 @@ def _(event: PurgeAcknowledged, case: CaseFile) -> CaseFile:
 
 def _facts(case: CaseFile, **known: Any) -> CaseFile:
     return case.model_copy(update={"facts": case.facts.model_copy(update=known)})
+
+
+def _casework(case: CaseFile, decision: str) -> CaseFile:
+    """A no to casework ends every consent to share: none of them begins again by itself with a later yes."""
+    consents = {
+        agency: consent.model_copy(update={"decision": decision})
+        if decision != GRANTED and consent.decision == GRANTED
+        else consent
+        for agency, consent in case.consents.items()
+    }
+    return case.model_copy(update={"casework": decision, "consents": consents})
 
 
 def _request(case: CaseFile, referral_id: str, **known: Any) -> CaseFile:

@@ -73,7 +73,7 @@ def follow(case: CaseFile, ctx: Context, settled: Stream | None = None) -> list[
             # The pack gave the stream to another agency: what the consent named before is asked back.
             events.extend(stop(stream, WithheldReason.no_longer_wanted, PurgeReason.consent_withdrawn, ctx))
             continue
-        consent = consent_for(agency, case, ctx.now)
+        consent = consent_for(agency, case, stream.hour(ctx.now) if stream else ctx.now)
         if isinstance(consent, Withheld):
             if stream is not None and stream.active:
                 events.extend(stop(stream, WithheldReason(consent.reason), purge_reason(consent.reason), ctx))
@@ -88,15 +88,16 @@ def _begin(declared: Wanted, stream: Stream | None, consent: Consent, case: Case
     if not case.opened or (case.facts.closed and not told):
         # Who was never told of a case hears nothing of it once it is closed.
         return []
+    integrator = declared.integrator
     said = digest(
         projection(case.facts, declared.purpose.fields, declared.purpose.needs),
         declared.purpose.fields,
         declared.purpose.sealed_fields,
         case.identity.id if case.identity else "",
+        partners_of(ctx).digest_key(integrator.name),
     )
     if stream is not None and stream.active and stream.digest == said:
         return []
-    integrator = declared.integrator
     return [
         DisclosureDue(
             integrator=integrator.name,

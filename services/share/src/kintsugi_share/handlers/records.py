@@ -33,7 +33,7 @@ def record(send: Send, case: CaseFile, ctx: Context) -> Message | Postpone | Ref
         return Refuse(reason=WithheldReason.no_longer_wanted)
     if (due.fields, due.sealed_fields) != (declared.purpose.fields, declared.purpose.sealed_fields):
         return Refuse(reason=WithheldReason.no_longer_wanted)
-    if isinstance(consent := consent_for(stream.agency, case, ctx.now), Withheld):
+    if isinstance(consent := consent_for(stream.agency, case, stream.hour(ctx.now)), Withheld):
         return Refuse(reason=consent.reason)
     if case.facts.closed and not stream.told:
         return Refuse(reason=WithheldReason.case_closed)
@@ -118,13 +118,18 @@ def tombstone(send: Send, case: CaseFile, ctx: Context) -> Message | Postpone | 
 
 
 def _sealed(declared: Wanted, stream: Stream, case: CaseFile, ctx: Context) -> dict[str, str] | Erased:
-    """The personal fields that the purpose names, for the partner's eyes only."""
-    names = declared.purpose.sealed.get("identity", ())
-    if not names or case.identity is None:
+    """The personal fields that the purpose names, for the partner's eyes only.
+
+    Erased says that nothing of this person may leave, for a purpose without personal fields too.
+    """
+    if case.identity is None:
         return {}
     opened = ctx.open(case.identity, CaseOpenedIdentity)
     if isinstance(opened, Erased):
         return opened
+    names = declared.purpose.sealed.get("identity", ())
+    if not names:
+        return {}
     known = opened.model_dump(mode="json", include=set(names), exclude_none=True)
     plaintext = {"case": stream.recipient_ref, **{name: known[name] for name in names if known.get(name)}}
     return {"identity": partners_of(ctx).seal(stream.key, plaintext)}
