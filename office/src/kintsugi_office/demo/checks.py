@@ -27,7 +27,7 @@ def of_evidence(verdict: Verdict) -> list[Check]:
     return [
         Check("every promise was kept, once", verdict.holds, tuple(verdict.summary())),
         Check(
-            "after a withdrawal nothing stands on the partner's stream but the tombstone",
+            "nothing came to a partner after a withdrawal but the tombstone",
             watched > 0 and not verdict.count("unsafe"),
             (f"{watched} withdrawals were followed on the stream itself",),
         ),
