@@ -296,3 +296,23 @@ def test_a_record_that_kafka_never_took_is_withheld_and_owed_anew() -> None:
 def test_a_case_opened_without_an_identity_has_nothing_sealed() -> None:
     given = scenario().given(opened(sealed={}), agreed())
     assert "sealed" not in record_of(given)
+
+
+def test_what_one_agency_is_asked_to_delete_says_nothing_of_the_next_one_for_the_same_referral() -> None:
+    looks = [
+        e.DisclosureMade(
+            way=e.DisclosureWay.link, certainty=e.Certainty.confirmed, agency=agency, consent_id="c", fields=("need",),
+            sealed_fields=(), made_at=NOW, referral_id="r1",
+        )
+        for agency in ("a", "b")
+    ]  # fmt: skip
+    asked = e.PurgeRequested(
+        referral_id="r1", agency="b", consent_id="c", reason=e.PurgeReason.consent_withdrawn, due_at=NOW,
+        requested_at=NOW,
+    )  # fmt: skip
+    deleted = e.PurgeAcknowledged(referral_id="r1", agency="b", acknowledged_at=NOW)
+    found = rows(SUBJECT, scenario().given(opened(), *looks, asked, deleted).state)["disclosures"]
+    assert {row["agency"]: (row["purge_requested_at"], row["purged_at"]) for row in found} == {
+        "a": (None, None),
+        "b": (NOW, NOW),
+    }

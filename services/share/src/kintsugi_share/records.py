@@ -137,3 +137,8 @@ class Recall(Frozen):
     requested_at: datetime | None = None
     due_at: datetime | None = None
     acknowledged_at: datetime | None = None
+
+
+def recall_key(referral_id: str, agency: str) -> str:
+    """A referral that one agency declined goes to the next: what one is asked to delete says nothing of the other."""
+    return f"{referral_id}/{agency}"

@@ -34,7 +34,18 @@ from kintsugi.service import State
 from pydantic import Field
 
 from kintsugi_share.domain import Facts, Request, month_of, stream_key
-from kintsugi_share.records import GRANTED, REFUSED, WITHDRAWN, Consent, Disclosure, Due, Purge, Recall, Stream
+from kintsugi_share.records import (
+    GRANTED,
+    REFUSED,
+    WITHDRAWN,
+    Consent,
+    Disclosure,
+    Due,
+    Purge,
+    Recall,
+    Stream,
+    recall_key,
+)
 
 
 class CaseFile(State):
@@ -51,7 +62,7 @@ class CaseFile(State):
     purges: Mapping[str, Purge] = Field(default_factory=dict)
     disclosures: tuple[Disclosure, ...] = ()
     recalls: Mapping[str, Recall] = Field(default_factory=dict)
-    """By referral."""
+    """By referral and agency."""
 
     @property
     def opened(self) -> bool:
@@ -273,12 +284,12 @@ def _(event: PartnerPurgeOverdue, case: CaseFile) -> CaseFile:
 
 @evolve.register
 def _(event: PurgeRequested, case: CaseFile) -> CaseFile:
-    return _recall(case, event.referral_id, requested_at=event.requested_at, due_at=event.due_at)
+    return _recall(case, event, requested_at=event.requested_at, due_at=event.due_at)
 
 
 @evolve.register
 def _(event: PurgeAcknowledged, case: CaseFile) -> CaseFile:
-    return _recall(case, event.referral_id, acknowledged_at=event.acknowledged_at)
+    return _recall(case, event, acknowledged_at=event.acknowledged_at)
 
 
 def _facts(case: CaseFile, **known: Any) -> CaseFile:
@@ -319,6 +330,7 @@ def _purge(case: CaseFile, purge_id: str, **update: Any) -> CaseFile:
     return case.model_copy(update={"purges": {**case.purges, purge_id: known.model_copy(update=update)}})
 
 
-def _recall(case: CaseFile, referral_id: str, **update: Any) -> CaseFile:
-    known = case.recalls.get(referral_id, Recall())
-    return case.model_copy(update={"recalls": {**case.recalls, referral_id: known.model_copy(update=update)}})
+def _recall(case: CaseFile, event: PurgeRequested | PurgeAcknowledged, **update: Any) -> CaseFile:
+    key = recall_key(event.referral_id, event.agency)
+    known = case.recalls.get(key, Recall())
+    return case.model_copy(update={"recalls": {**case.recalls, key: known.model_copy(update=update)}})

@@ -7,7 +7,7 @@ from kintsugi.views import Rows, Views
 from sqlalchemy import Boolean, Column, DateTime, Index, Integer, MetaData, Table, Text
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from kintsugi_share.records import Disclosure
+from kintsugi_share.records import Disclosure, recall_key
 from kintsugi_share.state import CaseFile
 
 metadata = MetaData()
@@ -91,7 +91,7 @@ def _covered(possible: Disclosure, case: CaseFile) -> bool:
 
 def _disclosure(case: CaseFile, disclosure: Disclosure) -> dict[str, object]:
     purge = case.purges.get(disclosure.purge_id or "")
-    recall = case.recalls.get(disclosure.referral_id or "")
+    recall = case.recalls.get(recall_key(disclosure.referral_id or "", disclosure.agency))
     asked = purge or recall
     return {
         "case_ref": case.case_ref,
