@@ -402,3 +402,82 @@ def test_services_refuse_a_broken_topic_file_too(tmp_path: Path, text: str, said
 def test_services_refuse_a_folder_without_topics(tmp_path: Path) -> None:
     with pytest.raises(ContractError, match="no topic files"):
         topic_files(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000 + "]" * 100_000, '{"reason": ' + "9" * 5000 + "}"])
+def test_a_file_nobody_can_read_is_a_mistake_and_no_crash(text: str, copy: Copy) -> None:
+    copy.add("events/case.closed/examples/accept/odd.json", text)
+    (finding,) = found(copy)
+    assert finding.file == "events/case.closed/examples/accept/odd.json"
+    assert finding.message.startswith("the file cannot be read")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "said"),
+    [
+        ("^([a-z$", "`^([a-z$` is no pattern: unterminated character set at position 2"),
+        ("^a|7$", "`^a|7$` is anchored at one end only in each alternative"),
+        ("^(a|b)|[|]x$", "`^(a|b)|[|]x$` is anchored at one end only in each alternative"),
+    ],
+)
+def test_a_pattern_that_bounds_nothing_is_found(pattern: str, said: str, copy: Copy) -> None:
+    copy.change("events/common.schema.json", lambda s: s["$defs"]["Agency"].__setitem__("pattern", pattern))
+    assert [f.message for f in found(copy)] == [said]
+
+
+def test_alternatives_in_brackets_and_bars_in_classes_are_patterns(copy: Copy) -> None:
+    pattern = "^((a|b)[|(]c){1,2}\\|$"
+    copy.change("events/common.schema.json", lambda s: s["$defs"]["Agency"].__setitem__("pattern", pattern))
+    assert "anchored" not in " ".join(f.message for f in found(copy))
+
+
+def test_an_identifier_that_two_schemas_have_is_found(copy: Copy) -> None:
+    common = json.loads((copy.path / "events/common.schema.json").read_text())["$id"]
+    schema = "share/xa/labour-registry/wage-claims/v1.schema.json"
+    copy.change(schema, lambda s: s.__setitem__("$id", common))
+    assert [(f.file, f.message) for f in found(copy)] == [(schema, "events/common.schema.json has this $id too")]
+
+
+def test_contracts_without_the_common_schema_say_so(copy: Copy) -> None:
+    (copy.path / "events/common.schema.json").unlink()
+    assert [(f.file, f.message) for f in found(copy)] == [("events/common.schema.json", "the file is missing")]
+
+
+@pytest.mark.parametrize("text", ["[]", '{"$id": "https://schemas.kintsugi.example/meta/other.schema.json"}'])
+def test_a_meta_schema_that_is_none_stops_the_check(text: str, copy: Copy) -> None:
+    copy.add("meta/event.schema.json", text)
+    with pytest.raises(ContractError, match=r"meta/event\.schema\.json: not the meta-schema"):
+        police(copy.path)
+
+
+def test_a_link_is_found_whatever_it_points_at(copy: Copy, tmp_path: Path) -> None:
+    file = copy.path / CLOSED
+    (tmp_path / "elsewhere.json").write_text(file.read_text())
+    file.unlink()
+    file.symlink_to(tmp_path / "elsewhere.json")
+    (copy.path / "events/again").symlink_to(copy.path / "events")
+    assert {f.file for f in found(copy) if f.message == "a link to a file elsewhere"} == {CLOSED, "events/again"}
+
+
+def test_names_that_differ_in_capitals_alone_are_found(copy: Copy) -> None:
+    examples = copy.path / "events/case.closed/examples/accept"
+    (examples / "Full.json").write_text((examples / "full.json").read_text())
+    (finding,) = found(copy)
+    assert "is the same name on a computer where capitals make no difference" in finding.message
+
+
+def test_a_partner_reads_no_topic_of_a_service(copy: Copy) -> None:
+    copy.change(
+        "topics/intake.v1.yaml", lambda t: t["consumers"].__setitem__("labour-registry", {"case.opened": ["case_ref"]})
+    )
+    assert [f.message for f in found(copy)] == ["labour-registry is a partner, and reads its own stream alone"]
+
+
+@pytest.mark.parametrize("who", ["notify", "lamp-register"])
+def test_nobody_reads_the_stream_of_a_partner(who: str, copy: Copy) -> None:
+    event = "share.labour-registry.wage-claims"
+    copy.change(
+        "share/xa/labour-registry/wage-claims/topic.yaml",
+        lambda t: t["consumers"].__setitem__(who, {event: ["case"]}),
+    )
+    assert [f.message for f in found(copy)] == [f"{who} reads what is shared with labour-registry"]

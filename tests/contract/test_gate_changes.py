@@ -101,7 +101,16 @@ SAFE: dict[str, tuple[str, Edit]] = {
         OPENED,
         put("$defs", "Interpreter", "properties", "dialect", value=MAYBE_ID),
     ),
-    "an optional field of a shared object": (COMMON, put("$defs", "Position", "properties", "shard", value=MAYBE_ID)),
+    "an optional field of a shared object": (
+        COMMON,
+        put(
+            "$defs",
+            "Position",
+            "properties",
+            "shard",
+            value={**NOTE, "anyOf": [{"$ref": "#/$defs/Id"}, {"type": "null"}]},
+        ),
+    ),
     "a code": (COMMON, both(lambda d: d["$defs"]["CloseReason"]["enum"].insert(0, "merged"))),
     "codes in another order": (COMMON, turned("$defs", "CloseReason", "enum")),
     "fields in another order": (OPENED, turned("properties")),
@@ -390,3 +399,82 @@ def test_two_fields_that_go_at_once_are_told_apart(tmp_path: Path) -> None:
     gone = [both(drop("properties", n), drop("required", n)) for n in ("dependants", "urgency")]
     found = [c.said for c in changes(tmp_path, (OPENED, both(*gone))) if c.verdict is Verdict.major]
     assert found == [f"`{n}` was removed, and records that stand hold it" for n in ("dependants", "urgency")]
+
+
+def _only(project: Path, edit: tuple[str, Edit]) -> Change:
+    (change,) = changes(project, edit)
+    return change
+
+
+@pytest.mark.parametrize(
+    ("edit", "rule", "said"),
+    [
+        (
+            lambda t: t["consumers"]["share"]["case.opened"].append("sealed.narrative"),
+            "opens-added",
+            "share now opens narrative of `case.opened`: more people's work touches sealed values",
+        ),
+        (
+            lambda t: t["consumers"]["assessment"]["case.opened"].append("area"),
+            "reads-added",
+            "assessment now reads `area` of `case.opened`",
+        ),
+        (
+            lambda t: t["consumers"]["assessment"].__setitem__("risk.raised", []),
+            "reads-added",
+            "assessment now reads `risk.raised`",
+        ),
+        (
+            lambda t: t["consumers"]["assessment"]["case.opened"].remove("office"),
+            "reads-removed",
+            "assessment no longer reads `office` of `case.opened`",
+        ),
+        (drop("consumers", "notify", "risk.raised"), "reads-removed", "notify no longer reads `risk.raised`"),
+        (put("purpose", value="Counting."), "purpose", " and is `Counting.`: whose data it is for may have changed"),
+    ],
+)
+def test_who_reads_what_is_told_to_the_reviewer(edit: Edit, rule: str, said: str, tmp_path: Path) -> None:
+    change = _only(tmp_path, (INTAKE, edit))
+    assert (change.verdict, change.rule) == (Verdict.fine, rule)
+    assert change.said.endswith(said)
+
+
+def test_the_description_of_a_whole_event_is_pointed_at(tmp_path: Path) -> None:
+    change = _only(tmp_path, (CLOSED, put("description", value="A case was opened once more.")))
+    assert change.said.startswith("the event is described anew; a change of meaning or unit needs a new major")
+    assert set(change.readers) == {"assessment", "referral", "share", "notify"}
+    change = _only(tmp_path / "2", (IDENTITY, put("description", value="Who the guardian is.")))
+    assert change.said.startswith("the plaintext `sealed.identity` is described anew")
+    assert change.readers == ("share",)
+
+
+def test_a_sealed_name_deep_in_the_clear_is_found(tmp_path: Path) -> None:
+    change = _only(tmp_path, (OPENED, put("$defs", "Interpreter", "properties", "preferred_name", value=MAYBE_ID)))
+    assert (change.verdict, change.rule) == (Verdict.forbidden, "unsealed")
+    assert change.said == "`interpreter.preferred_name` was sealed under identity and stands in clear"
+
+
+def test_a_field_that_comes_under_a_second_seal_is_told_as_such(tmp_path: Path) -> None:
+    value = {**NOTE, "x-sensitivity": "personal", "type": ["string", "null"], "maxLength": 500}
+    file = "events/case.opened/v1.sealed.narrative.schema.json"
+    change = _only(tmp_path, (file, put("properties", "preferred_name", value=value)))
+    assert change.said == (
+        "`sealed.narrative.preferred_name` is new, and was sealed under identity alone: "
+        "whoever opens narrative can now read it"
+    )
+
+
+def test_a_keyword_no_rule_knows_is_not_fine(tmp_path: Path) -> None:
+    change = _only(tmp_path, (OPENED, put("properties", "languages", "uniqueItems", value=True)))
+    assert (change.verdict, change.rule) == (Verdict.major, "keyword")
+    assert change.said == "uniqueItems of `languages` was not set and is true, and no rule knows what that does"
+    edits = [(OPENED, put(name, value=value)) for name, value in (("minProperties", 9), ("additionalProperties", True))]
+    for number, edit in enumerate(edits):
+        assert _only(tmp_path / str(number), edit).verdict is Verdict.major
+
+
+def test_a_shared_definition_is_not_put_back_as_a_version(tmp_path: Path) -> None:
+    change = _only(tmp_path, (COMMON, put("$defs", "Agency", "pattern", value="^[0-9a-z]{1,64}$")))
+    assert change.order.startswith(
+        "Put `Agency` back, and add a definition of another name, for a new major of each event that needs it. "
+    )

@@ -165,6 +165,24 @@ def test_an_upcaster_whose_result_breaks_the_schema_is_found(copy: Copy) -> None
     assert any(said.startswith("lifted to version 2 this example breaks its schema") for said in _all(copy))
 
 
+def test_an_upcaster_that_forgets_a_field_is_found(copy: Copy) -> None:
+    def edit(schema: Any) -> None:
+        role = json.loads((copy.path / "events/case.closed/v1.schema.json").read_text())["properties"]["approved_role"]
+        schema["properties"]["approved_role"] = role
+
+    copy.change(SECOND, edit)
+    upcast(OLD, to=NEW)(_lift)
+    said = "lifted to version 2 this example loses `approved_role`, which that version has"
+    assert said in _all(copy)
+
+
+def test_the_only_version_of_an_event_that_goes_is_told_and_no_crash(copy: Copy) -> None:
+    for name in (SECOND, "events/case.closed/v1.schema.json"):
+        (copy.path / name).unlink()
+    report = gate.check(copy.path)
+    assert ("version-removed", "case.closed v1") in {(c.rule, c.subject) for c in report.changes}
+
+
 def test_a_new_major_does_not_excuse_a_lower_sensitivity(copy: Copy) -> None:
     copy.change(SECOND, lambda s: s["properties"]["reason"].__setitem__("x-sensitivity", "public"))
     upcast(OLD, to=NEW)(_lift)

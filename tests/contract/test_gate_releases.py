@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kintsugi.contracts.registry import ContractError
@@ -110,7 +113,7 @@ def test_an_edited_release_with_a_new_manifest_breaks_the_chain(copy: Copy) -> N
     first = releases(copy.path)[0]
     _edit(first)
     _reseal(first)
-    (change,) = gate.check(copy.path).changes
+    (change,) = (c for c in gate.check(copy.path).changes if c.verdict is Verdict.forbidden)
     assert (change.subject, change.said) == ("release 1.1.0", "not bound to release 1.0.0, the release before it")
 
 
@@ -248,3 +251,78 @@ def test_a_vector_of_sealing_stays_as_it_is(copy: Copy) -> None:
         "the vector `first byte of the nonce flipped` of `fails` was changed",
         "the vector `a contact profile` of `opens` was removed",
     }
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", '"x"', '{"version": "1.0.0", "previous": null, "files": null}', "{", "\ufeff{}"]
+)
+def test_a_manifest_that_is_none_stops_the_check(text: str, copy: Copy) -> None:
+    (copy.path / "released/1.0.0/manifest.json").write_text(text, encoding="utf-8")
+    with pytest.raises(ContractError, match=r"released/1\.0\.0/manifest\.json"):
+        gate.check(copy.path)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"opens": [{}]}', '{"opens": 1}'])
+def test_vectors_that_are_none_stop_the_check(text: str, copy: Copy) -> None:
+    copy.add("sealing/vectors.json", text)
+    with pytest.raises(ContractError, match=r"sealing/vectors\.json: is no list of vectors"):
+        gate.check(copy.path)
+
+
+def test_what_a_computer_leaves_behind_is_no_part_of_a_release(repository: Copy) -> None:
+    for folder in ("released", "released/1.0.0", "released/1.0.0/events"):
+        (repository.path / folder / ".DS_Store").write_text("x")
+    assert gate.check(repository.path, "main").passes
+
+
+def test_a_release_that_is_a_link_is_none(copy: Copy, tmp_path: Path) -> None:
+    (copy.path / "released/1.0.0").rename(tmp_path / "elsewhere")
+    (copy.path / "released/1.0.0").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ContractError, match="no release; only folders"):
+        gate.check(copy.path)
+
+
+def test_a_file_of_a_release_that_became_a_link_is_edited(copy: Copy) -> None:
+    file = copy.path / "released/1.0.0" / CLOSED
+    file.unlink()
+    file.symlink_to(copy.path / CLOSED)
+    (change,) = gate.check(copy.path).changes
+    assert (change.file, change.said) == (f"released/1.0.0/{CLOSED}", "edited in a release that stands")
+
+
+def test_a_release_that_another_one_overtakes_leaves_no_trace(copy: Copy, monkeypatch: pytest.MonkeyPatch) -> None:
+    more(copy, 1)
+    copytree = shutil.copytree
+
+    def overtaken(*given: Any, **how: Any) -> Any:
+        (copy.path / "released/1.1.0").mkdir(exist_ok=True)
+        (copy.path / "released/1.1.0/manifest.json").write_text("theirs")
+        return copytree(*given, **how)
+
+    monkeypatch.setattr(shutil, "copytree", overtaken)
+    with pytest.raises(ContractError, match=r"1\.1\.0 is not released: .*another release ran at the same time"):
+        gate.release(copy.path, "1.1.0")
+    assert [f.name for f in (copy.path / "released/1.1.0").iterdir()] == ["manifest.json"]
+    assert (copy.path / "released/1.1.0/manifest.json").read_text() == "theirs"
+    assert list(copy.path.glob(".release-*")) == []
+
+
+def test_a_release_that_is_killed_half_way_is_none(copy: Copy) -> None:
+    more(copy, 1)
+    program = (
+        "import os, shutil, sys; from pathlib import Path; from kintsugi_contracts import gate\n"
+        "copied = shutil.copytree\n"
+        "def dies(source, *given, **how):\n"
+        "    made = copied(source, *given, **how)\n"
+        "    os._exit(9) if Path(source).name == 'events' else None\n"
+        "    return made\n"
+        "shutil.copytree = dies\n"
+        "gate.release(Path(sys.argv[1]), '1.1.0')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(copy.path)], check=False, capture_output=True)
+    assert done.returncode == 9, done.stderr
+    assert [r.version for r in releases(copy.path)] == ["1.0.0"]
+    assert len(list(copy.path.glob(".release-*"))) == 1
+    assert gate.check(copy.path).passes
+    gate.release(copy.path, "1.1.0")
+    assert gate.check(copy.path).passes

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from kintsugi_contracts import schema_changes, topic_changes
+from kintsugi_contracts import schema_changes, seals, topic_changes
 from kintsugi_contracts.folder import Event, Folder, Topic, Version
 from kintsugi_contracts.schema_changes import Delta, Verdict
 from kintsugi_contracts.shape import Place, Shape, shape
@@ -130,6 +130,10 @@ _ORDER = {
     "keys-removed": "Release the service, then take the keys away.",
     "reader-added": "Grant it on the broker, then release the reader; look whether it needs them all.",
     "reader-removed": "Release the reader, then take the grant away.",
+    "opens-added": "Look whether it needs it, and grant the key; then release the reader.",
+    "reads-added": "Merge this, then release the reader: from now on the field cannot go unseen.",
+    "reads-removed": "Release the reader first: from now on nobody asks it before the field goes.",
+    "purpose": "Nothing is rolled out; look whether people were told of this purpose.",
     "owner": "Nothing is rolled out.",
 }
 
@@ -177,23 +181,21 @@ def _version(old: Folder, before: Version, new: Folder) -> Iterator[_Seen]:
     after = event.versions.get(before.major) if event else None
     if after is None:
         return
-    opened = {d.field: d for d in unsealed(before, after)}
+    opened = {d.field: d for d in unsealed(old, before, new, after)}
     for purpose in (None, *before.sealed):
         if purpose is None or purpose in after.sealed:
             for delta in schema_changes.compare(whole(old, before, purpose), whole(new, after, purpose)):
-                if purpose or delta.field not in opened:
-                    yield _Seen(delta, after, purpose)
+                if purpose:
+                    yield _Seen(seals.resealed(delta, purpose, before.sealed), after, purpose)
+                elif delta.field not in opened:
+                    yield _Seen(delta, after, None)
     yield from (_Seen(d, after, None) for d in opened.values())
 
 
-def unsealed(before: Version, after: Version) -> Iterator[Delta]:
-    """Fields that were sealed and now stand in clear, told by their names."""
-    sealed = {n: p for p, d in before.sealed.items() for n in d.data["properties"]}
-    for name in after.schema["properties"].keys() - before.schema["properties"].keys():
-        if name in sealed:
-            said = f"{{field}} was sealed under {sealed[name]} and stands in clear"
-            place = Place(after.schema["$id"], ("properties", name))
-            yield Delta("unsealed", Verdict.forbidden, (name,), place, said)
+def unsealed(old: Folder, before: Version, new: Folder, after: Version) -> Iterator[Delta]:
+    """Fields that were sealed and now stand in clear."""
+    sealed = {purpose: whole(old, before, purpose) for purpose in before.sealed}
+    return seals.unsealed(sealed, whole(old, before), whole(new, after))
 
 
 def _told(group: list[_Seen], new: Folder) -> Change:
@@ -206,11 +208,14 @@ def _told(group: list[_Seen], new: Folder) -> Change:
             consumer
             for s in group
             for consumer, reading in new.readings(s.version.name).items()
-            if s.declared in reading.fields
+            if s.declared in reading.fields or not s.declared
         )
     )
     subject = next(iter(names)) if len(names) == 1 else f"{len(names)} events"
-    field = f"`{fields[0]}`" if len(fields) == 1 else f"`{_definition(first.delta)}`"
+    if not first.delta.field and len(names) == 1:
+        field = f"the plaintext `{fields[0]}`" if first.purpose else "the event"
+    else:
+        field = f"`{fields[0]}`" if len(fields) == 1 else f"`{_definition(first.delta)}`"
     said = first.delta.said.replace("{field}", field)
     if len(names) > 1:
         said += f" (used by {_few(list(names))})"
@@ -246,12 +251,19 @@ def _order(group: list[_Seen], readers: tuple[str, ...], new: Folder) -> str:
                 return f"Consumers first: until {who} {_are(readers)} released, they take it for `unknown`."
             case "code-added":
                 return "Any order: no consumer declares to read it."
+            case "resealed":
+                return f"Look who holds keys for it{f': {who}' if who else ''}; then any order."
             case "described":
                 return "Nothing is rolled out."
             case "sensitivity":
                 return f"Any order; look who still may read it{f': {who}' if who else ''}."
         return "Any order."
     still = f"{who} still read{'s' * (len(readers) == 1)} it." if who else "No consumer declares to read it."
+    if delta.place.id == new.common.data["$id"] and len({(s.version.name, s.version.major) for s in group}) > 1:
+        return (
+            f"Put `{delta.place.path[1]}` back, and add a definition of another name, for a new major of each event "
+            f"that needs it. {still}"
+        )
     if version.name.startswith("share."):
         return f"Put v{version.major} back, and give the partner v{version.major + 1} as a topic in parallel. {still}"
     consumers = list(dict.fromkeys(c for s in group for c in new.readings(s.version.name)))

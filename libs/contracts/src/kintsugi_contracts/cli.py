@@ -58,7 +58,7 @@ def check(
     """
     try:
         found = gate.check(folder(contracts), against)
-    except ContractError as error:
+    except (ContractError, OSError) as error:
         _cannot(error)
     if how is Format.text:
         report.text(found, _console())
@@ -153,6 +153,6 @@ def _console() -> Console:
     return Console(highlight=False)
 
 
-def _cannot(error: ContractError) -> NoReturn:
+def _cannot(error: ContractError | OSError) -> NoReturn:
     typer.echo(f"kintsugi contracts: {error}", err=True)
     sys.exit(2)

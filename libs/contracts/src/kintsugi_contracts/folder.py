@@ -224,7 +224,9 @@ def examine(path: Path) -> tuple[Folder | None, list[Finding]]:
     reader = _Reader(path)
     topics = [reader.topic(f, TopicFile) for f in sorted((path / "topics").glob("*.yaml"))]
     events = [reader.event(f, f.name) for f in sorted((path / "events").iterdir()) if f.is_dir()]
-    common = reader.read(path / COMMON)
+    common = reader.read(path / COMMON) if (path / COMMON).is_file() else None
+    if common is None and not reader.findings:
+        reader.findings.append(Finding(COMMON, 1, 1, "the file is missing", "put it back as the last release has it"))
     streams = [reader.stream(f) for f in sorted((path / "share").glob("*/*/*")) if f.is_dir()]
     by_service: dict[str, Topic] = {}
     for topic in filter(None, topics):
@@ -258,11 +260,23 @@ class _Reader:
         self.schemas: list[Document] = []
 
     def read(self, file: Path) -> Document | None:
-        document = read(self.path, file.relative_to(self.path).as_posix(), self.findings)
+        name = file.relative_to(self.path).as_posix()
+        try:
+            document = read(self.path, name, self.findings)
+        except (RecursionError, ValueError) as error:  # nested thousands deep, or a number of thousands of digits
+            said = f"the file cannot be read ({type(error).__name__})"
+            self.findings.append(
+                Finding(name, 1, 1, said, "nothing in contracts nests or counts like that: correct it")
+            )
+            return None
         if document is None or not file.name.endswith(".schema.json"):
             return document
         if not isinstance(document.data, dict) or not isinstance(document.data.get("$id"), str):
             self.findings.append(document.finding([], "a schema without $id", "give it the $id its place asks for"))
+            return None
+        if twin := next((d for d in self.schemas if d.data["$id"] == document.data["$id"]), None):
+            mend = "give it the $id its own place asks for"
+            self.findings.append(document.finding(["$id"], f"{twin.name} has this $id too", mend))
             return None
         self.schemas.append(document)
         return document

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 from kintsugi.contracts.registry import by_type, lifted
 from kintsugi.pack.findings import Finding
@@ -63,7 +64,7 @@ def _new(folder: Folder, event: Event, older: int, newer: int) -> Change:
 
 
 def _lowered(folder: Folder, before: Version, after: Version) -> Iterator[Change]:
-    deltas = [*unsealed(before, after)]
+    deltas = [*unsealed(folder, before, folder, after)]
     for purpose in (None, *(p for p in before.sealed if p in after.sealed)):
         found = schema_changes.compare(whole(folder, before, purpose), whole(folder, after, purpose))
         deltas += [d for d in found if d.rule == "sensitivity"]
@@ -137,10 +138,19 @@ def _lift(version: Version, example: Example) -> tuple[str, bytes] | None:
     return event.type, event.encode()
 
 
+def _dropped(old: dict[str, Any], new: dict[str, Any], target: Version) -> Iterator[str]:
+    """Fields and sealed purposes that the old value has, the new schema knows, and the lifted value lacks."""
+    properties = target.schema["properties"]
+    yield from (n for n, v in old.items() if n != "sealed" and v is not None and n in properties and n not in new)
+    purposes = properties.get("sealed", {}).get("properties", {})
+    kept = new.get("sealed", {})
+    yield from (f"sealed.{p}" for p in old.get("sealed") or {} if p in purposes and p not in kept)
+
+
 def _lifted(prefix: str, version: Version, folder: Folder) -> Iterator[Finding]:
     """Old examples, lifted, are valid by the schema of the version they reach."""
     event = folder.events.get(version.name)
-    if event is None or version.major == event.newest.major:
+    if event is None or not event.versions or version.major == event.newest.major:
         return
     targets = {v.type: v for v in event.versions.values()}
     for example in version.examples_of("accept"):
@@ -155,6 +165,9 @@ def _lifted(prefix: str, version: Version, folder: Folder) -> Iterator[Finding]:
             continue
         target = targets.get(reached[0]) if reached else None
         if reached and target and target is not version:
+            for field in _dropped(example.document.data, json.loads(reached[1]), target):
+                said = f"lifted to version {target.major} this example loses `{field}`, which that version has"
+                yield Finding(name, 1, 1, said, "copy it in the upcaster in kintsugi.contracts.upcasters")
             for breach in folder.validator(target.document).iter_errors(json.loads(reached[1])):
                 said = f"lifted to version {target.major} this example breaks its schema: {breach.message[:160]}"
                 yield Finding(name, 1, 1, said, "mend the upcaster in kintsugi.contracts.upcasters")

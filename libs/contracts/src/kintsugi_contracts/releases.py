@@ -60,15 +60,24 @@ def releases(contracts: Path) -> list[Release]:
     """
     found = []
     for path in (contracts / RELEASED).glob("*"):
-        if not path.is_dir():
+        if passing(Path(path.name)):
+            continue
+        if not path.is_dir() or path.is_symlink():
             raise ContractError(f"{path}: no release; only folders named after versions stand there")
-        try:
-            manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise ContractError(f"{path / MANIFEST}: cannot be read ({type(error).__name__}); {_MEND}") from error
+        manifest = _manifest(path / MANIFEST)
         number(path.name)
         found.append(Release(path.name, path, manifest))
     return sorted(found, key=lambda r: number(r.version))
+
+
+def _manifest(file: Path) -> dict[str, Any]:
+    try:
+        manifest = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ContractError(f"{file}: cannot be read ({type(error).__name__}); {_MEND}") from error
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
+        raise ContractError(f"{file}: lists no files; {_MEND}")
+    return manifest
 
 
 def tampered(contracts: Path) -> Iterator[Change]:
@@ -76,7 +85,7 @@ def tampered(contracts: Path) -> Iterator[Change]:
     before: Release | None = None
     for release in releases(contracts):
         at = f"{RELEASED}/{release.version}"
-        listed = release.manifest.get("files", {})
+        listed = release.manifest["files"]
         standing = _digests(release.path)
         for name in sorted(listed.keys() | standing.keys()):
             if name not in standing:
@@ -104,7 +113,7 @@ def against(contracts: Path, ref: str) -> Iterator[Change]:
         f.relative_to(contracts).as_posix()
         for version in versions
         for f in (contracts / RELEASED / version).rglob("*")
-        if f.is_file()
+        if f.is_file() and not passing(f.relative_to(contracts))
     )
     hashes = (
         _git(
@@ -123,7 +132,8 @@ def against(contracts: Path, ref: str) -> Iterator[Change]:
 def freeze(contracts: Path, version: str) -> Release:
     """Copy the contracts into a release. Whether they may be released is the caller's question.
 
-    Raises ContractError when the version is not above the last one.
+    The copy is made aside and takes its name in one step, so that a release stands whole or not at all.
+    Raises ContractError when the version is not above the last one, or the copy cannot be made.
     """
     standing = releases(contracts)
     last = standing[-1] if standing else None
@@ -131,6 +141,17 @@ def freeze(contracts: Path, version: str) -> Release:
         raise ContractError(f"{version} is not above {last.version}, the last release; give a higher one")
     number(version)
     target = contracts / RELEASED / version
+    try:
+        return _frozen(contracts, target, last)
+    except OSError as error:
+        raise ContractError(
+            f"{version} is not released: {error.strerror or type(error).__name__} ({error.filename or target}); "
+            "nothing was changed; look whether another release ran at the same time and the folder can be written"
+        ) from error
+
+
+def _frozen(contracts: Path, target: Path, last: Release | None) -> Release:
+    version = target.name
     target.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=contracts, prefix=".release-") as made:
         copy = Path(made) / version
@@ -150,15 +171,15 @@ def freeze(contracts: Path, version: str) -> Release:
 def same_as(contracts: Path, release: Release) -> bool:
     """Whether nothing has changed since a release."""
     files = {f"{part}/{name}": d for part in FROZEN for name, d in _digests(contracts / part).items()}
-    kept = {name: digest for name, digest in files.items() if not passing(Path(name))}
-    return bool(kept == release.manifest["files"])
+    return bool(files == release.manifest["files"])
 
 
 def _digests(folder: Path) -> dict[str, str]:
+    """The SHA-256 of each file but the manifest. A link has none: what it points at may change."""
     return {
-        f.relative_to(folder).as_posix(): hashlib.sha256(f.read_bytes()).hexdigest()
+        f.relative_to(folder).as_posix(): "" if f.is_symlink() else hashlib.sha256(f.read_bytes()).hexdigest()
         for f in sorted(folder.rglob("*"))
-        if f.is_file() and f != folder / MANIFEST
+        if (f.is_file() or f.is_symlink()) and f != folder / MANIFEST and not passing(f.relative_to(folder))
     }
 
 

@@ -132,13 +132,13 @@ def _change(path: Path, change: Change) -> RenderableType:
     order = Text(f"→ {change.order}", style="dim")
     return Group(
         Padding(_ticked(change.said), (0, 0, 0, 2), expand=False),
-        Padding(Text(where + _since(change), style="dim"), (0, 0, 0, 4), expand=False),
+        Padding(Text(where + _since(change, "  since "), style="dim"), (0, 0, 0, 4), expand=False),
         Padding(order, (0, 0, 0, 4), expand=False),
     )
 
 
-def _since(change: Change) -> str:
-    return f"  since {', '.join(change.since)}" if change.since else ""
+def _since(change: Change, word: str) -> str:
+    return f"{word}{', '.join(change.since)}" if change.since else ""
 
 
 def _ticked(said: str) -> Text:
@@ -166,7 +166,10 @@ def _tables(changes: Sequence[Change]) -> list[str]:
             "| About | What changed | What to do, who goes first |",
             "|---|---|---|",
         ]
-        lines += [f"| {c.subject} (`{c.file}:{c.line}`) | {_cell(c.said)} | {_cell(c.order)} |" for c in group]
+        lines += [
+            f"| {c.subject} (`{c.file}:{c.line}`) | {_cell(c.said + _since(c, '; since '))} | {_cell(c.order)} |"
+            for c in group
+        ]
         lines.append("")
     return lines
 

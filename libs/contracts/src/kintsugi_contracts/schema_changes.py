@@ -13,6 +13,7 @@ only if it holds both ways:
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
@@ -193,9 +194,31 @@ def _sensitivity(old: Shape, new: Shape, field: tuple[str, ...]) -> Iterator[Del
 
 
 def _told(old: Shape, new: Shape, field: tuple[str, ...]) -> Iterator[Delta]:
-    if field and old.told != new.told:
+    if old.told != new.told:
         said = "{field} is described anew; a change of meaning or unit needs a new major, and only you can see one"
         yield Delta("described", Verdict.fine, field, new.place, said)
+
+
+_KNOWN = frozenset(
+    {
+        *("$schema", "$id", "$defs", "title", "description", "x-type", "x-purpose", "x-python", "x-sensitivity"),
+        *("type", "enum", "pattern", "format", "minLength", "maxLength", "minimum", "maximum"),
+        *("items", "minItems", "maxItems", "propertyNames", "maxProperties", "properties", "required"),
+    }
+)
+"""Keywords that a rule compares, that name a schema, or that are followed into."""
+
+
+def _others(old: Shape, new: Shape, field: tuple[str, ...]) -> Iterator[Delta]:
+    """Keywords no rule knows, should the meta-schemas let one through: nothing is fine because a rule is missing."""
+    if old.kind is not new.kind:
+        return
+    followed = {"additionalProperties"} if old.kind is Kind.map else set()
+    for keyword in sorted((old.schema.keys() | new.schema.keys()) - _KNOWN - followed):
+        before, after = (json.dumps(s.schema[keyword]) if keyword in s.schema else "not set" for s in (old, new))
+        if before != after:
+            said = f"{keyword} of {{field}} was {before} and is {after}, and no rule knows what that does"
+            yield Delta("keyword", Verdict.major, field, new.place, said)
 
 
 RULES: dict[str, Rule] = {
@@ -213,6 +236,7 @@ RULES: dict[str, Rule] = {
     "maxProperties": _bound("maxProperties", frozenset({Kind.map}), "greatest number of names", None),
     "properties": _properties,
     "required": _required,
+    "keyword": _others,
     "sensitivity": _sensitivity,
     "described": _told,
 }

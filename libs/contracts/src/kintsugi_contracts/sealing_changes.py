@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from kintsugi.contracts.registry import ContractError
+
 from kintsugi_contracts.changes import Change
 from kintsugi_contracts.folder import Folder
 from kintsugi_contracts.schema_changes import Verdict
@@ -32,5 +34,11 @@ def _vectors(folder: Folder) -> dict[tuple[str, str], Any]:
     file = folder.path / VECTORS
     if not file.is_file():
         return {}
-    listed = json.loads(file.read_text(encoding="utf-8"))
-    return {(kind, str(v["name"])): v for kind in ("opens", "fails") for v in listed[kind]}
+    try:
+        listed = json.loads(file.read_text(encoding="utf-8"))
+        return {(kind, str(v["name"])): v for kind in ("opens", "fails") for v in listed[kind]}
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        said = "is no list of vectors: an object with `opens` and `fails`, each vector with a `name`"
+        raise ContractError(
+            f"{file}: {said} ({type(error).__name__}); put it back as the last release has it"
+        ) from error

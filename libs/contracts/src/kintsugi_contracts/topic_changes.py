@@ -127,6 +127,32 @@ def _events(old: TopicFile, new: TopicFile) -> Iterator[Said]:
             yield "event-added", Verdict.fine, ("events", name), said
 
 
+def _reads(old: TopicFile, new: TopicFile) -> Iterator[Said]:
+    """What a consumer that stays relies on, and opens, now and no longer."""
+    for who in (c for c in new.consumers if c in old.consumers):
+        before, after = old.consumers[who], new.consumers[who]
+        for event in dict.fromkeys((*before, *after)):
+            place = ("consumers", who, event)
+            if event not in after:
+                yield "reads-removed", Verdict.fine, place[:2], f"{who} no longer reads `{event}`"
+                continue
+            had = before[event].fields if event in before else ()
+            added = [f for f in after[event].fields if f not in had]
+            if opened := [f.removeprefix("sealed.") for f in added if f.startswith("sealed.")]:
+                said = f"{who} now opens {', '.join(opened)} of `{event}`: more people's work touches sealed values"
+                yield "opens-added", Verdict.fine, place, said
+            if fields := [f for f in added if not f.startswith("sealed.")]:
+                yield "reads-added", Verdict.fine, place, f"{who} now reads {_names(fields)} of `{event}`"
+            elif event not in before:
+                yield "reads-added", Verdict.fine, place, f"{who} now reads `{event}`"
+            if gone := [f for f in had if f not in after[event].fields]:
+                yield "reads-removed", Verdict.fine, place, f"{who} no longer reads {_names(gone)} of `{event}`"
+
+
+def _names(fields: list[str]) -> str:
+    return ", ".join(f"`{f}`" for f in fields)
+
+
 def _access(old: TopicFile, new: TopicFile) -> Iterator[Said]:
     """Who may open and who reads: no question of compatibility, but one for the reviewer."""
     if added := sorted(set(new.purposes) - set(old.purposes)):
@@ -138,5 +164,9 @@ def _access(old: TopicFile, new: TopicFile) -> Iterator[Said]:
         yield "reader-added", Verdict.fine, ("consumers",), f"{who} now reads the topic"
     for who in sorted((set(old.consumers) | set(old.readers)) - (set(new.consumers) | set(new.readers))):
         yield "reader-removed", Verdict.fine, ("consumers",), f"{who} no longer reads the topic"
+    yield from _reads(old, new)
+    if old.purpose != new.purpose:
+        said = f"`purpose` was `{old.purpose}` and is `{new.purpose}`: whose data it is for may have changed"
+        yield "purpose", Verdict.fine, ("purpose",), said
     if old.owner != new.owner:
         yield "owner", Verdict.fine, ("owner",), f"`owner` was {old.owner or 'nobody'} and is {new.owner or 'nobody'}"

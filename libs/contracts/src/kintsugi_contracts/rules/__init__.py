@@ -20,7 +20,7 @@ def police(path: Path) -> tuple[Folder | None, list[Finding]]:
     folder, found = examine(path)
     if folder is None:
         return None, sorted(found)
-    found = [*keywords.findings(folder), *schemas.references(folder)]
+    found = [*keywords.findings(folder), *schemas.references(folder), *schemas.patterns(folder)]
     if found:  # what other rules would say of a misspelt schema only confuses
         return None, sorted(found)
     for rule in (files, schemas, topics, examples, models):

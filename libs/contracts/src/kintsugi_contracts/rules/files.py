@@ -16,6 +16,7 @@ _ELSEWHERE = ("released/", "meta/examples/")
 
 def findings(folder: Folder) -> Iterator[Finding]:
     """Files nothing names, and schemas named by nothing."""
+    yield from _links_and_twins(folder.path)
     named, left = set(_named(folder)), {f"{e.folder}/examples/" for e in _unlisted(folder)}
     listed = _sealing(folder)
     for file in sorted(f for f in folder.path.rglob("*") if f.is_file()):
@@ -25,6 +26,18 @@ def findings(folder: Folder) -> Iterator[Finding]:
         if name.startswith((*GENERATED, *left)) or (name.startswith("sealing/") and file.name in listed):
             continue
         yield Finding(name, 1, 1, *_orphan(PurePosixPath(name)))
+
+
+def _links_and_twins(path: Path) -> Iterator[Finding]:
+    """Links, and names that are one name where capitals make no difference."""
+    known: dict[str, str] = {}
+    for file in sorted(path.rglob("*")):
+        name = file.relative_to(path).as_posix()
+        if file.is_symlink():
+            yield Finding(name, 1, 1, "a link to a file elsewhere", "put a copy here: a release holds files only")
+        elif (twin := known.setdefault(name.casefold(), name)) != name:
+            said = f"{twin} is the same name on a computer where capitals make no difference"
+            yield Finding(name, 1, 1, said, "give one of the two another name")
 
 
 def passing(name: Path) -> bool:

@@ -33,6 +33,14 @@ class Keywords:
         if found:
             raise ContractError(f"{folder}/{found[0].file}: {found[0].message}; take the folder of a release again")
         schemas: dict[str, Any] = {name: d.data for name, d in documents.items() if d}
+        for name, schema in schemas.items():
+            if (
+                not isinstance(schema, dict)
+                or schema.get("$id") != f"https://schemas.kintsugi.example/meta/{name}.schema.json"
+            ):
+                raise ContractError(
+                    f"{folder}/{name}.schema.json: not the meta-schema; take the folder of a release again"
+                )
         resources = [(s["$id"], Resource.from_contents(s, default_specification=DRAFT202012)) for s in schemas.values()]
         registry: Registry[Any] = Registry().with_resources(resources)
         self._validators = {kind: Draft202012Validator(schemas[kind], registry=registry) for kind in KINDS}

@@ -70,6 +70,37 @@ def _inside(folder: Folder, holder: Shape, *, sealed: bool, model: bool) -> Iter
             yield from _text(folder, part, name)
 
 
+def patterns(folder: Folder) -> Iterator[Finding]:
+    """Patterns that are none, or whose anchors hold for one alternative only. Without them a schema means nothing."""
+    for document in folder.schemas.values():
+        for path, pattern in _patterns(document.data, ()):
+            try:
+                re.compile(pattern)
+            except (re.error, RecursionError, OverflowError) as error:
+                yield document.finding(path, f"`{pattern}` is no pattern: {error}", "correct it")
+                continue
+            if _alternates(pattern):
+                said = f"`{pattern}` is anchored at one end only in each alternative"
+                yield document.finding(path, said, "put the alternatives in brackets: ^(a|b)$")
+
+
+def _patterns(part: object, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    inner = part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, list) else ()
+    for step, value in inner:
+        if step == "pattern" and isinstance(value, str):
+            yield (*path, step), value
+        else:
+            yield from _patterns(value, (*path, step))
+
+
+def _alternates(pattern: str) -> bool:
+    """Whether `|` stands outside of brackets."""
+    bare = re.sub(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]", "", pattern)
+    while (inner := re.sub(r"\([^()]*\)", "", bare)) != bare:
+        bare = inner
+    return "|" in bare
+
+
 def _object(folder: Folder, holder: Shape, *, sealed: bool, model: bool) -> Iterator[Finding]:
     for name in sorted(holder.required - holder.properties.keys()):
         yield _at(folder, holder.place.to("required"), f"requires `{name}`, which is no property", "add it or drop it")

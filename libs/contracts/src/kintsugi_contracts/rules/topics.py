@@ -61,12 +61,22 @@ def _events(topic: Topic, events: dict[str, Event]) -> Iterator[Finding]:
 
 def _consumers(folder: Folder, topic: Topic, events: dict[str, Event]) -> Iterator[Finding]:
     partners = {s.integrator for s in folder.streams}
+    stream = next((s for s in folder.streams if topic in s.topics), None)
     for consumer, reads in topic.spec.consumers.items():
         at = ("consumers", consumer)
         owner = folder.topics.get(consumer)
-        if topic.spec.service == consumer or (owner is None and consumer not in partners):
-            said = f"{consumer} is no service that reads another's topic, and no partner"
-            yield topic.document.finding(at, said, "name a service that has a topic file")
+        if stream is not None:
+            if consumer != stream.integrator:
+                said = f"{consumer} reads what is shared with {stream.integrator}"
+                yield topic.document.finding(at, said, "remove it: what one partner receives is for that partner alone")
+                continue
+        elif owner is None or topic.spec.service == consumer:
+            if consumer in partners:
+                said, mend = f"{consumer} is a partner, and reads its own stream alone", "share it there, by consent"
+            else:
+                said = f"{consumer} is no service that reads another's topic, and no partner"
+                mend = "name a service that has a topic file"
+            yield topic.document.finding(at, said, mend)
             continue
         for name, reading in reads.items():
             entry = topic.spec.events.get(name)
