@@ -63,7 +63,7 @@ def _common(random: Random) -> Schema:
                 "title": "Instant",
                 "description": "A moment.",
                 "type": "string",
-                "format": "date-time",
+                **({"format": "date-time"} if random.random() < 0.9 else {}),
                 "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,6})?Z$",
             },
         },
@@ -82,16 +82,16 @@ def _event(random: Random) -> Schema:
         "additionalProperties": False,
         "required": [],
         "properties": {},
-        "$defs": {"Shade": _enum(random, "Shade"), "Inner": _inner(random)},
+        "$defs": {"Shade": _enum(random, "Shade"), "Inner": _inner(random, "Inner"), "Deep": _inner(random, "Deep")},
     }
     for name in names:
         _add(random, schema, name)
     return schema
 
 
-def _inner(random: Random) -> Schema:
+def _inner(random: Random, title: str) -> Schema:
     inner: Schema = {
-        "title": "Inner",
+        "title": title,
         "description": "An object inside.",
         "type": "object",
         "additionalProperties": False,
@@ -100,6 +100,13 @@ def _inner(random: Random) -> Schema:
     }
     for name in random.sample(("one", "two", "three"), random.randint(1, 2)):
         _add(random, inner, name, flat=True)
+    if title == "Inner" and random.random() < 0.4:
+        deep = {"$ref": "#/$defs/Deep"}
+        several = {"type": "array", "items": deep, "maxItems": random.randint(2, 4)}
+        inner["properties"]["deep"] = {
+            **_told(random),
+            **(several if random.random() < 0.5 else _or_null(random, deep)),
+        }
     return inner
 
 
@@ -143,7 +150,8 @@ def _integer(random: Random) -> Schema:
 
 
 def _number(random: Random) -> Schema:
-    return {"type": "number", "minimum": random.randint(-3, 1), "maximum": random.randint(2, 1000)}
+    bounds = {"minimum": random.randint(-3, 1), "maximum": random.randint(2, 1000)}
+    return {"type": "number", **{k: v for k, v in bounds.items() if random.random() < 0.85}}
 
 
 def _yes_or_no(random: Random) -> Schema:
@@ -166,8 +174,10 @@ def _reference(random: Random) -> Schema:
 def _list(random: Random) -> Schema:
     items = _value(random, flat=True) if random.random() < 0.6 else {"$ref": "#/$defs/Inner"}
     bounds: Schema = {"maxItems": random.randint(2, 5)}
+    if random.random() < 0.1:
+        items = {"type": "array", "items": items, **bounds}
     if random.random() < 0.3:
-        bounds["minItems"] = 1
+        bounds["minItems"] = random.randint(1, 2)
     return {"type": "array", "items": items, **bounds}
 
 
@@ -188,18 +198,19 @@ def _enum(random: Random, title: str) -> Schema:
 
 
 def _objects(schema: Schema) -> list[Schema]:
-    return [schema, schema["$defs"]["Inner"]]
+    return [schema, schema["$defs"]["Inner"], schema["$defs"]["Deep"]]
 
 
 def _parts(schema: Schema, common: Schema) -> list[Schema]:
     """Every part of a schema that bounds a value, references not followed."""
     found: list[Schema] = [*common["$defs"].values(), *schema["$defs"].values()]
-    for holder in _objects(schema):
-        for part in holder["properties"].values():
-            found += [part, *part.get("anyOf", ())]
-            found += [part[k] for k in ("items", "propertyNames") if k in part]
-            if isinstance(part.get("additionalProperties"), dict):
-                found.append(part["additionalProperties"])
+    waiting = [part for holder in _objects(schema) for part in holder["properties"].values()]
+    while waiting:
+        part = waiting.pop(0)
+        found.append(part)
+        waiting += [*part.get("anyOf", ()), *(part[k] for k in ("items", "propertyNames") if k in part)]
+        if isinstance(part.get("additionalProperties"), dict):
+            waiting.append(part["additionalProperties"])
     return found
 
 
@@ -219,8 +230,10 @@ def _moved(keyword: str) -> Callable[[Random, Schema, Schema], bool]:
         low, high = (bound, part.get(other, bound)) if keyword.startswith("min") else (part.get(other, bound), bound)
         if low > high or bound < (0 if keyword in {"minimum", "maximum"} else 1):
             return False
-        part[keyword] = bound
-        return True
+        before, part[keyword] = part[keyword], bound
+        if not _possible(part):
+            part[keyword] = before
+        return bool(part[keyword] != before)
 
     change.__name__ = f"move {keyword}"
     return change
@@ -236,6 +249,55 @@ def _dropped(keyword: str) -> Callable[[Random, Schema, Schema], bool]:
 
     change.__name__ = f"drop {keyword}"
     return change
+
+
+def _set(
+    keyword: str, kinds: tuple[str, ...], bound: Callable[[Random], Any]
+) -> Callable[[Random, Schema, Schema], bool]:
+    def change(random: Random, schema: Schema, common: Schema) -> bool:
+        fit = [
+            p
+            for p in _parts(schema, common)
+            if keyword not in p
+            and "enum" not in p
+            and "T" not in p.get("pattern", "")
+            and any(k in kinds for k in _types(p))
+        ]
+        if not fit:
+            return False
+        part = random.choice(fit)
+        part[keyword] = bound(random)
+        if not _possible(part):
+            del part[keyword]
+            return False
+        return True
+
+    change.__name__ = f"set {keyword}"
+    return change
+
+
+def _possible(part: Schema) -> bool:
+    """Whether some value fits at all."""
+    least, most = (int(n) for n in part["pattern"][:-2].rpartition("{")[2].split(",")) if "pattern" in part else (0, 99)
+    return bool(
+        max(least, part.get("minLength", 0)) <= min(most, part.get("maxLength", 99))
+        and part.get("minimum", -99) <= part.get("maximum", 9999)
+        and part.get("minItems", 0) <= part.get("maxItems", 99)
+    )
+
+
+def _types(part: Schema) -> list[str]:
+    kind = part.get("type", [])
+    return kind if isinstance(kind, list) else [kind]
+
+
+def set_format(random: Random, schema: Schema, common: Schema) -> bool:
+    """What looks like a moment must be one."""
+    moment = common["$defs"]["Instant"]
+    fits = "format" not in moment and "T" in moment.get("pattern", "")
+    if fits:
+        moment["format"] = "date-time"
+    return fits
 
 
 def add_optional(random: Random, schema: Schema, common: Schema) -> bool:
@@ -345,6 +407,8 @@ def change_pattern(random: Random, schema: Schema, common: Schema) -> bool:
         return False
     before = part["pattern"]
     part["pattern"] = _pattern(random)
+    if not _possible(part):
+        part["pattern"] = before
     return bool(part["pattern"] != before)
 
 
@@ -355,6 +419,17 @@ def change_type(random: Random, schema: Schema, common: Schema) -> bool:
         return False
     name = random.choice(sorted(holder["properties"]))
     holder["properties"][name] = {**_told(random), **_value(random, flat=holder is not schema)}
+    return True
+
+
+def between_object_and_map(random: Random, schema: Schema, common: Schema) -> bool:
+    """An object becomes a map, or the reverse."""
+    fit = [n for n, p in schema["properties"].items() if p.get("$ref") == "#/$defs/Inner" or "propertyNames" in p]
+    if not fit:
+        return False
+    name = random.choice(fit)
+    part = _map(random) if "$ref" in schema["properties"][name] else {"$ref": "#/$defs/Inner"}
+    schema["properties"][name] = {**_told(random), **part}
     return True
 
 
@@ -404,9 +479,16 @@ def add_definition(random: Random, schema: Schema, common: Schema) -> bool:
 
 _BOUNDS = ("minLength", "maxLength", "minimum", "maximum", "minItems", "maxItems", "maxProperties")
 CHANGES: list[Callable[[Random, Schema, Schema], bool]] = [
-    *(_moved(k) for k in _BOUNDS if k not in {"maxProperties", "minItems"}),
-    _moved("maxProperties"),
+    *map(_moved, _BOUNDS),
     *(_dropped(k) for k in ("minLength", "maxLength", "minimum", "maximum", "minItems", "pattern", "format")),
+    _set("minLength", ("string",), lambda r: r.randint(1, 3)),
+    _set("maxLength", ("string",), lambda r: r.randint(4, 12)),
+    _set("minimum", ("integer", "number"), lambda r: r.randint(-3, 1)),
+    _set("maximum", ("integer", "number"), lambda r: r.randint(2, 1000)),
+    _set("minItems", ("array",), lambda r: r.randint(1, 2)),
+    _set("pattern", ("string",), _pattern),
+    set_format,
+    add_optional,
     add_optional,
     add_optional,
     add_required,
@@ -417,11 +499,15 @@ CHANGES: list[Callable[[Random, Schema, Schema], bool]] = [
     write_null_otherwise,
     add_code,
     add_code,
+    add_code,
     remove_code,
     shuffle_codes,
     change_pattern,
     change_type,
+    change_type,
     between_integer_and_number,
+    between_object_and_map,
+    describe_anew,
     describe_anew,
     describe_anew,
     shuffle_properties,
