@@ -148,6 +148,8 @@ def test_every_bad_record_is_shown_as_one_and_its_body_never(name: str) -> None:
         (lambda good: good.named("ce_type", b"kintsugi.weather.changed.v1"), "unknown_type"),
         (lambda good: good.named("ce_type", b"kintsugi.consent.recorded.v9"), "unknown_major"),
         (lambda good: good.named("ce_time", b"\xff"), "header_unreadable"),
+        (lambda good: good.named("ce_time", b"0001-01-01T00:00:00+23:00"), "header_unreadable"),
+        (lambda good: good.named("ce_time", b"9999-12-31T23:59:59-23:00"), "header_unreadable"),
         (lambda good: good.without("ce_id"), "id_unreadable"),
     ],
 )

@@ -246,8 +246,9 @@ def _essential_fault(texts: Mapping[str, str], broken: set[str], topic: str, key
 
 
 def _time(text: str) -> datetime | None:
+    """A moment with its zone; None also for one that lies outside the calendar once it is told in UTC."""
     try:
         time = datetime.fromisoformat(text)
-    except ValueError:
+        return time.astimezone(UTC) if time.tzinfo is not None else None
+    except (ValueError, OverflowError):
         return None
-    return time if time.tzinfo is not None else None
