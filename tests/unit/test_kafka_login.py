@@ -57,6 +57,12 @@ def test_a_password_that_others_can_read_is_refused(monkeypatch: pytest.MonkeyPa
         settings(monkeypatch, **login(password)).cluster()
 
 
+def test_an_empty_password_is_refused(monkeypatch: pytest.MonkeyPatch, password: Path) -> None:
+    password.write_text("\n")
+    with pytest.raises(SettingsError, match="is empty"):
+        settings(monkeypatch, **login(password)).cluster()
+
+
 def production(monkeypatch: pytest.MonkeyPatch, **more: str) -> Settings:
     return settings(monkeypatch, **STRONG | more)
 

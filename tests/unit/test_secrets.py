@@ -1,9 +1,12 @@
 """Secrets and personal values do not show wherever they are printed."""
 
 import copy
+import errno
 import logging
+import os
 import pickle
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -72,6 +75,29 @@ def test_a_secret_is_not_pickled_or_copied() -> None:
         pickle.dumps(Secret("x"))
     with pytest.raises(TypeError, match="cannot be pickled"):
         copy.copy(Secret("x"))
+
+
+def test_whoever_makes_a_secret_file_at_the_same_time_finds_it_whole(tmp_path: Path) -> None:
+    def make(number: int) -> bytes:
+        path = tmp_path / str(number // 4)
+        make_key_file(path)
+        return path.read_bytes()
+
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(make, range(400)))
+    assert {len(each) for each in found} == {45}
+    assert len(set(found)) == 100
+    assert len(list(tmp_path.iterdir())) == 100, "no draft is left behind"
+
+
+def test_a_disk_that_is_full_leaves_no_half_of_a_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "no space")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="no space"):
+        make_key_file(tmp_path / "kek.key")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_key_file_is_private_and_kept(tmp_path: Path) -> None:

@@ -73,8 +73,12 @@ def make_password_file(path: Path) -> None:
 def read_password(path: Path) -> Secret:
     """The password in a file that only its owner may read, without the line's end.
 
-    Raises OSError where it cannot be read and ValueError, which names the file and the mend, where others can.
+    Raises OSError where it cannot be read and ValueError, which names the file and the mend, where others can read it
+    or it is empty.
     """
     if path.stat().st_mode & 0o077:
         raise ValueError(f"{path} can be read by others than its owner: run chmod 600 {path}")
-    return Secret(path.read_text(encoding="utf-8").strip())
+    password = path.read_text(encoding="utf-8").strip()
+    if not password:
+        raise ValueError(f"{path} is empty: put the password there, or remove the file to have a new one made")
+    return Secret(password)

@@ -5,6 +5,7 @@ None of these types shows its value in `repr`, `str`, a format, a log, a traceba
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from base64 import b64decode, b64encode
@@ -81,12 +82,19 @@ def make_key_file(path: Path) -> None:
 def make_secret_file(path: Path, content: bytes) -> None:
     """Write a file that only its owner may read. One that is there already is kept."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
+    if path.exists():
         return
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
+    # Under its name it is whole or not at all: for one who makes it at the same time, and after a full disk.
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def read_key_file(path: Path) -> bytes:
