@@ -62,8 +62,11 @@ def test_a_partner_gets_its_login_its_contract_and_a_token_that_speaks_for_it_al
     layout: Layout, tmp_path: Path
 ) -> None:
     into = tmp_path / "partner"
-    assert _run(layout, "hand-over", NAME, "--into", str(into), "--days", "7").exit_code == 0
+    into.mkdir(mode=0o700)
     file = into / "wage-claims.env"
+    file.write_text("of an earlier time, for all to read")
+    file.chmod(0o644)
+    assert _run(layout, "hand-over", NAME, "--into", str(into), "--days", "7").exit_code == 0
     told = dict(word.split("=", 1) for word in shlex.split(file.read_text()))
     assert (told["TOPIC"], told["KAFKA_USERNAME"]) == (TOPIC, "xa.integrator.labour-registry")
     assert told["KAFKA_PASSWORD"] == "s3cret word"

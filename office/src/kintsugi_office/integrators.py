@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from kintsugi.kafka import Cluster
+from kintsugi.secrets import make_secret_file
 
 from kintsugi_office import access, state, tokens, topics
 from kintsugi_office.options import Data, explained
@@ -122,8 +123,9 @@ def as_shell(variables: Mapping[str, str]) -> str:
 
 
 def _write(file: Path, text: str) -> None:
-    file.touch(mode=0o600)
-    file.write_text(text, encoding="utf-8")
+    """A new file that only its owner reads, also where an older one stood there that others could read."""
+    file.unlink(missing_ok=True)
+    make_secret_file(file, text.encode())
 
 
 def _declared(current: state.OfficeState) -> dict[str, "Integrator"]:
