@@ -13,7 +13,7 @@ import pytest_asyncio
 import yaml
 from kintsugi_office import databases, services
 from kintsugi_office.databases import Databases, name_of
-from kintsugi_office.roles import SUPERUSER, PostgresRoles
+from kintsugi_office.roles import MOST_CONNECTIONS, SUPERUSER, PostgresRoles
 
 from tests.infrastructure import Infrastructure
 
@@ -132,6 +132,20 @@ FORBIDDEN = [
     "SELECT passwd FROM pg_shadow",
     "SELECT pg_reload_conf()",
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'postgres' LIMIT 1",
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{keyring}' LIMIT 1",
+    "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE usename = '{keyring}' LIMIT 1",
+    "ALTER ROLE CURRENT_USER CONNECTION LIMIT -1",
+    "SELECT lo_export(0, '/tmp/out')",
+    "SELECT * FROM pg_largeobject",
+    "SELECT pg_switch_wal()",
+    "SELECT pg_stat_reset()",
+    "SET session_replication_role = replica",
+    "SET log_statement = 'all'",
+    "SHOW hba_file",
+    "SELECT * FROM pg_hba_file_rules",
+    "CREATE FOREIGN DATA WRAPPER w",
+    "CREATE PUBLICATION p FOR ALL TABLES",
+    "LOCK TABLE pg_authid",
     "SELECT pg_create_physical_replication_slot('tap')",
     "SELECT pg_create_logical_replication_slot('tap', 'test_decoding')",
     "CREATE EXTENSION dblink",
@@ -148,10 +162,17 @@ FORBIDDEN = [
 async def test_what_would_reach_beyond_is_refused(place: Place, role: str) -> None:
     other = name_of(COUNTRY, next(name for name in SERVICES if name != role))
     connection = await place.connect(role, name_of(COUNTRY, role))
+    another = await place.connect("keyring", KEYRING)
     try:
-        assert await _not_refused(connection, [statement.format(other=other) for statement in FORBIDDEN]) == []
+        forbidden = [statement.format(other=other, keyring=KEYRING) for statement in FORBIDDEN]
+        assert await _not_refused(connection, forbidden) == []
+        shown = await connection.fetch(
+            "SELECT query FROM pg_stat_activity WHERE usename <> current_user AND query <> '<insufficient privilege>'"
+        )
+        assert shown == [], "what others ask is not shown"
     finally:
         await connection.close()
+        await another.close()
 
 
 async def _not_refused(connection: asyncpg.Connection, statements: list[str]) -> list[str]:
@@ -224,13 +245,24 @@ async def test_a_role_that_was_given_more_by_hand_loses_it_at_the_next_run(place
     role, neighbour = name_of(COUNTRY, "notify"), name_of(COUNTRY, "intake")
     superuser = await asyncpg.connect(place.server.url(driver="postgresql"))
     try:
-        await superuser.execute(f"ALTER ROLE {role} CREATEDB CREATEROLE BYPASSRLS")
+        await superuser.execute(f"ALTER ROLE {role} CREATEDB CREATEROLE BYPASSRLS CONNECTION LIMIT -1")
         await superuser.execute(f"GRANT CONNECT ON DATABASE {neighbour}, postgres TO PUBLIC")
+        await superuser.execute(
+            f"GRANT CONNECT, TEMPORARY ON DATABASE {neighbour}, {KEYRING} TO {role} WITH GRANT OPTION"
+        )
+        await superuser.execute(f"GRANT {neighbour}, pg_read_all_data, pg_execute_server_program TO {role}")
         await databases.ensure(place.server, COUNTRY, place.held)
         row = await superuser.fetchrow(
             "SELECT rolcreatedb, rolcreaterole, rolbypassrls FROM pg_roles WHERE rolname = $1", role
         )
         assert not any(row.values())
+        groups = await superuser.fetchval("SELECT count(*) FROM pg_auth_members WHERE member = $1::regrole", role)
+        assert groups == 0
+        limit = await superuser.fetchval("SELECT rolconnlimit FROM pg_roles WHERE rolname = $1", role)
+        assert limit == MOST_CONNECTIONS
+        connection = await place.connect("notify", KEYRING)
+        assert not await connection.fetchval("SELECT has_database_privilege(current_database(), 'TEMPORARY')")
+        await connection.close()
         for database in (neighbour, "postgres"):
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await place.connect("notify", database)

@@ -44,12 +44,13 @@ def urls(server: PostgresRoles, country: str, names: Iterable[str]) -> Databases
 async def ensure(server: PostgresRoles, country: str, purposes: Mapping[str, Iterable[str]]) -> Databases:
     """Make roles, databases and the keyring for these services and the purposes each may open; safe to run again."""
     await server.close_common()
-    for name in ["keyring", *purposes]:
-        role = name_of(country, name)
+    roles = [name_of(country, name) for name in purposes]
+    keyring = name_of(country, "keyring")
+    for role in [keyring, *roles]:
         await server.create_role(role)
+    for role in roles:
         await server.create_database(role, owner=role)
-    for name in purposes:
-        await server.admit(name_of(country, "keyring"), name_of(country, name))
+    await server.create_database(keyring, owner=keyring, guests=roles)
     made = urls(server, country, purposes)
     await keyring_admin.create_schema(made.keyring_owner)
     for name, granted in purposes.items():

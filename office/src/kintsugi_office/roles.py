@@ -2,14 +2,25 @@
 
 import json
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 
 import asyncpg
 
 SUPERUSER = "postgres"
-_NO_MORE = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
+MOST_CONNECTIONS = 100
+"""Of one role: a process of a service takes about twenty. One that leaks them must not lock the others out."""
+_NO_MORE = f"LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS CONNECTION LIMIT {MOST_CONNECTIONS}"
 _COMMON = ("postgres", "template1")
 """Databases that PostgreSQL makes and lets everybody enter."""
+_MEMBERSHIPS = """
+SELECT pg_get_userbyid(roleid)::text, pg_get_userbyid(grantor)::text FROM pg_auth_members
+WHERE pg_get_userbyid(member) = $1
+"""
+_ENTERING = """
+SELECT coalesce(array_agg(DISTINCT pg_get_userbyid(grantee)::text), '{}')
+FROM pg_database, aclexplode(datacl) WHERE datname = $1 AND grantee NOT IN (0, datdba)
+"""
 
 
 class PostgresRoles:
@@ -46,21 +57,30 @@ class PostgresRoles:
             exists = await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", role)
             verb = "ALTER" if exists else "CREATE"
             await connection.execute(f"{verb} ROLE {_quoted(role)} {_NO_MORE} PASSWORD '{kept}'")
+            for group, grantor in await connection.fetch(_MEMBERSHIPS, role):
+                await connection.execute(f"REVOKE {_quoted(group)} FROM {_quoted(role)} GRANTED BY {_quoted(grantor)}")
 
-    async def create_database(self, database: str, *, owner: str = SUPERUSER, template: str | None = None) -> None:
-        """Make a database that only its owner may enter. Of one that exists, others' rights are taken away."""
+    async def create_database(
+        self, database: str, *, owner: str = SUPERUSER, template: str | None = None, guests: Iterable[str] = ()
+    ) -> None:
+        """Make a database that only its owner and its guests may enter; what guests may do there is granted inside.
+
+        Of one that exists, everybody and the other roles made here lose what they were given. A role that somebody
+        else made, such as that of a backup, keeps it.
+        """
+        ours = set(self._passwords())
         async with _Connection(self.url(driver="postgresql")) as connection:
             if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", database):
                 source = f" TEMPLATE {_quoted(template)}" if template else ""
                 await connection.execute(f"CREATE DATABASE {_quoted(database)} OWNER {_quoted(owner)}{source}")
             await connection.execute(f"REVOKE ALL ON DATABASE {_quoted(database)} FROM PUBLIC")
+            async with connection.transaction():
+                for role in ours.intersection(await connection.fetchval(_ENTERING, database)):
+                    await connection.execute(f"REVOKE ALL ON DATABASE {_quoted(database)} FROM {_quoted(role)} CASCADE")
+                for role in guests:
+                    await connection.execute(f"GRANT CONNECT ON DATABASE {_quoted(database)} TO {_quoted(role)}")
         async with _Connection(self.url(database, driver="postgresql")) as connection:
             await connection.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
-
-    async def admit(self, database: str, role: str) -> None:
-        """Let a role connect to a database it does not own; what it may do there is granted inside."""
-        async with _Connection(self.url(driver="postgresql")) as connection:
-            await connection.execute(f"GRANT CONNECT ON DATABASE {_quoted(database)} TO {_quoted(role)}")
 
     async def close_common(self) -> None:
         """Let nobody but the superuser into the databases that PostgreSQL makes for everybody."""
