@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import sqlite3
 import stat
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -228,6 +229,26 @@ async def test_the_store_is_its_owners_alone_and_of_one_group(desk: Desk) -> Non
         Store(desk.store.file, "xa.office.other")
     with pytest.raises(StoreError, match="does not exist"):
         Store(desk.store.file.with_name("none.sqlite"))
+
+
+async def test_a_file_that_cannot_be_its_store_is_refused_in_words_and_left_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(StoreError, match=r"cannot be made: .*Name a folder"):
+        Store(tmp_path / "file" / "test.sqlite", GROUP)
+    mine = sqlite3.connect(tmp_path / "mine.sqlite")
+    mine.execute("CREATE TABLE consents (event_id TEXT)")
+    with pytest.raises(StoreError, match="is no store of this release"):
+        Store(tmp_path / "mine.sqlite", GROUP)
+    assert mine.execute("SELECT name FROM sqlite_master").fetchall() == [("consents",)]
+    mine.close()
+
+
+async def test_a_record_of_a_topic_made_anew_does_not_pass_for_one_that_is_kept(desk: Desk) -> None:
+    """A country that was emptied counts its offsets from 0 again."""
+    nameless = replace(lying(Case("xa").consent(), 0), headers=())
+    for moment in (1_000, 1_000, 2_000):
+        assert await desk.handling.take(replace(nameless, appended_ms=moment)) is Outcome.aside
+    assert [kept.record.appended_ms for kept in desk.store.held()] == [1_000, 2_000]
 
 
 async def test_the_command_lists_releases_and_discards(

@@ -87,6 +87,9 @@ class Consumption:
                         break
                 except REFUSED as error:
                     raise refused(error, self._cluster, self._group) from error
+                except sqlite3.Error as error:
+                    log.error("store_refuses", exc_info=error)
+                    await asyncio.sleep(FIRST_WAIT)
                 except (KafkaError, IllegalStateError, OSError, TimeoutError) as error:
                     self._kafka_away(error)
                     await asyncio.sleep(FIRST_WAIT)
@@ -236,7 +239,7 @@ class Consumption:
 
     async def _drain(self) -> None:
         """Goes on with released subjects that live in this member's partitions."""
-        numbers = {place.partition for place in self._positions}
+        numbers, generation = {place.partition for place in self._positions}, self._generation
         try:
             movable = self._store.movable()
         except sqlite3.Error as error:
@@ -247,6 +250,8 @@ class Consumption:
             if partition not in numbers or time.monotonic() < at:
                 continue
             async with self._busy:
+                if self._generation != generation:
+                    return  # another member may go on with it by now
                 try:
                     await self._handling.drain(subject)
                     self._drain_at.pop(subject, None)
@@ -263,7 +268,10 @@ class Consumption:
         if self._resume_at or any(self._positions[place] < self._ends.get(place, 0) for place in places):
             return False
         await self._drain()
-        return not any(subject in self._drain_at for subject, _ in self._store.movable())
+        try:
+            return not any(subject in self._drain_at for subject, _ in self._store.movable())
+        except sqlite3.Error:
+            return False
 
     async def _commit(self, *, final: bool = False) -> None:
         """Tells the group how far it is: everything before these offsets is settled and on the disk."""

@@ -36,7 +36,8 @@ CREATE TABLE kept (
   subject TEXT, source TEXT, sequence INTEGER, id TEXT, type TEXT,
   topic TEXT NOT NULL, partition INTEGER NOT NULL, "offset" INTEGER NOT NULL, appended_ms INTEGER NOT NULL,
   key BLOB, value BLOB, headers BLOB NOT NULL,
-  UNIQUE (topic, partition, "offset")
+  -- the log's time too: topics that were made anew count their offsets from 0 again
+  UNIQUE (topic, partition, "offset", appended_ms)
 );
 CREATE INDEX kept_by_subject ON kept (subject, source, sequence) WHERE state <> 'aside';
 CREATE TABLE discarded (
@@ -77,8 +78,13 @@ class Store:
         if self.is_new:
             if group is None:
                 raise StoreError(f"{file} does not exist. Name the .sqlite file in the subscriber's folder: --store F")
-            file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            os.close(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600))
+            try:
+                file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                os.close(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600))
+            except OSError as error:
+                raise StoreError(
+                    f"{file} cannot be made: {error.strerror}. Name a folder that this user may write to"
+                ) from error
         try:
             self._db = sqlite3.connect(file, isolation_level=None, timeout=_LOCK_SECONDS, check_same_thread=False)
             self._db.row_factory = sqlite3.Row
@@ -218,7 +224,8 @@ class Store:
     def _prepare(self, group: str | None) -> None:
         with self._together():
             version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
-            if version == 0 and group is not None:
+            empty = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+            if version == 0 and empty and group is not None:
                 for statement in _SCHEMA.split(";"):
                     self._db.execute(statement)
                 self._db.execute("INSERT INTO about VALUES ('group', ?)", (group,))
