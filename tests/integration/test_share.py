@@ -292,6 +292,7 @@ async def test_after_a_stop_nothing_leaves_before_the_topics_were_read_to_their_
         await asyncio.sleep(FRESH_SECONDS)
         async with land.claiming() as sends:
             assert await sends.claim(owed["subject"], owed["name"]) is None
+            assert await sends.runnable() == [], "it would stand before those whose partition moves"
             await land.query("UPDATE positions SET read_to_end = now() WHERE topic LIKE '%intake%'")
             assert await sends.claim(owed["subject"], owed["name"]) is None, "every topic counts"
             await land.query("UPDATE positions SET read_to_end = now()")

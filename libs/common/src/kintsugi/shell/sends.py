@@ -30,6 +30,7 @@ from kintsugi.turn import AgendaStuck, Causation
 
 LEASE = timedelta(minutes=2)
 DEFECT_DELAY = timedelta(minutes=1)
+NOT_FRESH_DELAY = timedelta(seconds=1)
 RETRY_FIRST_SECONDS = 2
 RETRY_MOST_SECONDS = 300
 
@@ -125,6 +126,8 @@ class Sends(Generic[S]):
             if await connection.scalar(_OPEN, {"subject": subject, "recipient": send.recipient}):
                 return None
             if not await self._fresh(connection, subject, send):
+                # Looked at again later, so that what waits for a partition does not stand before all others.
+                await connection.execute(_LATER, {"subject": subject, "name": name, "delay": NOT_FRESH_DELAY})
                 return None
             reach("send.claimed")
             prepared = await self._prepared(unit, loaded, name, send, row.attempt)
