@@ -73,6 +73,35 @@ async def test_a_topic_never_keeps_less_than_before(
 
 
 @pytest.mark.parametrize(
+    ("name", "before", "after"),
+    [("delete.retention.ms", "172800000", "86400000"), ("cleanup.policy", "compact", "delete")],
+)
+async def test_a_file_that_names_a_setting_no_more_lowers_nothing_either(
+    infrastructure: Infrastructure, plan: TopicPlan, name: str, before: str, after: str
+) -> None:
+    await topics.ensure(infrastructure.cluster, [replace(plan, config={name: before})])
+    with pytest.raises(TopicRefused, match=f"does not name {name}, which goes from {before} to {after}"):
+        await topics.ensure(infrastructure.cluster, [replace(plan, config={})])
+    assert await _setting(infrastructure, plan.name, name) == before
+
+
+def test_what_the_broker_says_in_hours_is_compared_in_milliseconds() -> None:
+    own = ("retention.ms", "-1", 1)
+    assert topics.fallback([own, ("log.retention.hours", "168", 5)]) == "604800000"
+    assert topics.fallback([own, ("log.retention.minutes", "2", 4), ("log.retention.hours", "168", 5)]) == "120000"
+    assert topics.fallback([own, ("log.retention.ms", "-1", 4), ("log.retention.hours", "168", 5)]) == "-1"
+    assert topics.fallback([own]) is None
+
+
+async def test_settings_that_the_broker_refuses_are_told_at_once(
+    infrastructure: Infrastructure, plan: TopicPlan
+) -> None:
+    await topics.ensure(infrastructure.cluster, [plan])
+    with pytest.raises(TopicRefused, match=f"refused the settings of {plan.name}"):
+        await topics.ensure(infrastructure.cluster, [replace(plan, config={**plan.config, "max.message.bytes": "-5"})])
+
+
+@pytest.mark.parametrize(
     ("before", "after"),
     [
         ({"retention.ms": "86400000"}, {"retention.ms": "604800000"}),
@@ -117,7 +146,7 @@ def _file(path: Path, **changed: object) -> None:
     path.write_text(yaml.safe_dump(content | changed), encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", ["admin", "integrator.labour-registry", "*", "Intake", "xb.intake"])
+@pytest.mark.parametrize("name", ["admin", "integrator", "integrator.labour-registry", "*", "Intake", "xb.intake"])
 def test_a_file_cannot_name_the_administrator_a_partner_or_a_pattern(tmp_path: Path, name: str) -> None:
     tried: tuple[dict[str, object], ...] = ({"producer": name}, {"consumers": {name: {}}}, {"readers": [name]})
     for changed in tried:

@@ -17,8 +17,11 @@ from kintsugi_office.access import ADMIN, integrator
 _ALREADY_EXISTS = 36
 _OF_THIS_TOPIC = 1  # where a setting comes from, as the broker says it
 _USER = re.compile(r"[a-z][a-z0-9_-]*")
+# The groups of ``xa.integrator`` would be those of every partner, whose users are ``xa.integrator.<name>``.
+_RESERVED = (ADMIN, "integrator")
 _KEPT = ("retention.ms", "retention.bytes", "delete.retention.ms")
 _NO_LIMIT = -1
+_MILLISECONDS = {"hours": 3_600_000, "minutes": 60_000}
 _NEEDED = ("topic", "service", "producer", "partitions", "config", "consumers")
 
 
@@ -104,10 +107,10 @@ def _plan(file: Path, country: str, partner: str | None = None) -> TopicPlan:
             f"{file}: {', '.join(sorted(strangers))} cannot consume it: this stream is for {partner} alone."
         )
     for user in {plan.producer, *consumers, *others}:
-        if user == ADMIN or not _USER.fullmatch(user):
+        if user in _RESERVED or not _USER.fullmatch(user):
             raise TopicRefused(
                 f"{file}: {user!r} cannot be a user of Kafka: names are lower-case letters, digits, '-' and '_', and "
-                f"{ADMIN!r} is the administrator's."
+                f"none of {', '.join(_RESERVED)}."
             )
     return plan
 
@@ -128,7 +131,7 @@ async def drift(cluster: Cluster, plans: Iterable[TopicPlan]) -> Drift:
                     f"{plan.name} has {count} partitions, its file says {plan.partitions}. "
                     "A topic keeps its partitions for life: restore the file, or make a new major topic."
                 )
-        for name, (effective, own) in (await _settings(admin, there)).items():
+        for name, (effective, own, default) in (await _settings(admin, there)).items():
             file = wanted[name].config
             changed: dict[str, tuple[str | None, str | None]] = {
                 key: (effective.get(key), value) for key, value in file.items() if effective.get(key) != value
@@ -136,7 +139,7 @@ async def drift(cluster: Cluster, plans: Iterable[TopicPlan]) -> Drift:
             changed |= {key: (value, None) for key, value in own.items() if key not in file}
             if changed:
                 found.changed[name] = changed
-            found.refused.extend(f"{name}: {why}" for why in _losing(changed))
+            found.refused.extend(f"{name}: {why}" for why in _losing(changed, default))
     return found
 
 
@@ -169,41 +172,74 @@ async def change(cluster: Cluster, plans: Iterable[TopicPlan], found: Drift, *, 
         # Everything of a topic is set at once: what its file does not name goes back to the broker's default.
         changed = [plan for plan in plans if plan.name in found.changed]
         if changed:
-            await admin.alter_configs(
+            answers = await admin.alter_configs(
                 [ConfigResource(ConfigResourceType.TOPIC, plan.name, configs=plan.config) for plan in changed]
             )
+            for code, reason, _, name in (each for answer in answers for each in answer.resources):
+                if code:
+                    raise TopicRefused(
+                        f"The broker refused the settings of {name}: {for_code(code).__name__} {reason or ''}".strip()
+                    )
 
 
-async def _settings(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, tuple[dict[str, str], dict[str, str]]]:
-    """Of each topic: every setting as it holds, and those that are the topic's own."""
+async def _settings(
+    admin: AIOKafkaAdminClient, names: list[str]
+) -> dict[str, tuple[dict[str, str], dict[str, str], dict[str, str]]]:
+    """Of each topic: every setting as it holds, those that are the topic's own, and what would hold without them."""
     if not names:
         return {}
     settings = {}
-    for answer in await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in names]):
+    resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+    for answer in await admin.describe_configs(resources, include_synonyms=True):
         for code, _, _, name, entries in answer.resources:
             if code:
                 raise TopicRefused(f"The settings of {name} cannot be read: {for_code(code).__name__}")
             own = {entry[0]: entry[1] for entry in entries if entry[3] == _OF_THIS_TOPIC}
-            settings[name] = ({entry[0]: entry[1] for entry in entries}, own)
+            without = {entry[0]: fallback(entry[5]) for entry in entries if entry[0] in own}
+            default = {key: value for key, value in without.items() if value is not None}
+            settings[name] = ({entry[0]: entry[1] for entry in entries}, own, default)
     return settings
 
 
-def _losing(changed: dict[str, tuple[str | None, str | None]]) -> list[str]:
-    """Why changes must not be made: they would throw away what is kept now."""
+def fallback(synonyms: Iterable[tuple[str, str | None, int]]) -> str | None:
+    """What holds of a setting when the topic has none of its own: the next of its (name, value, source).
+
+    The broker's own setting may be told in another unit, such as ``log.retention.hours``.
+    """
+    for name, value, source in synonyms:
+        if source != _OF_THIS_TOPIC and value is not None:
+            factor = _MILLISECONDS.get(name.rpartition(".")[2], 1)
+            return value if factor == 1 or int(value) < 0 else str(int(value) * factor)
+    return None
+
+
+def _losing(changed: dict[str, tuple[str | None, str | None]], default: dict[str, str]) -> list[str]:
+    """Why changes must not be made: they would throw away what is kept now.
+
+    A setting that the file does not name becomes what ``default`` says, the broker's own.
+    """
     why = []
+    unnamed = {name for name, (_, after) in changed.items() if after is None}
+    changed = {
+        name: (before, default.get(name) if name in unnamed else after) for name, (before, after) in changed.items()
+    }
+
+    def said(verb: str, name: str) -> str:
+        return f"its file does not name {name}, which goes" if name in unnamed else f"its file {verb} {name}"
+
     for name in _KEPT:
         before, after = changed.get(name, (None, None))
         if before is None or after is None or int(before) == int(after) or int(after) == _NO_LIMIT:
             continue
         if int(before) == _NO_LIMIT or int(after) < int(before):
             why.append(
-                f"its file lowers {name} from {before} to {after}. What is older would be deleted, and the history of "
+                f"{said('lowers', name)} from {before} to {after}. What is older would be deleted, and the history of "
                 "cases with it: restore the file, or make a new major topic."
             )
     before, after = changed.get("cleanup.policy", (None, None))
     if before is not None and after is not None and not set(after.split(",")) <= set(before.split(",")):
         why.append(
-            f"its file changes cleanup.policy from {before} to {after}, which removes records that are kept now: "
+            f"{said('changes', 'cleanup.policy')} from {before} to {after}, which removes records that are kept now: "
             "restore the file, or make a new major topic."
         )
     return why
