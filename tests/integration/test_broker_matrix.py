@@ -26,8 +26,9 @@ from aiokafka.protocol.commit import OffsetCommitRequest, OffsetFetchRequest
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.protocol.produce import ProduceRequest
+from aiokafka.protocol.transaction import InitProducerIdRequest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
-from kintsugi.kafka import Cluster, Protocol
+from kintsugi.kafka import Cluster, Protocol, make_password_file
 from kintsugi.secrets import Secret
 from kintsugi_office import access, provision
 from kintsugi_office.broker import BrokerRefused, broker, check_login
@@ -38,9 +39,10 @@ from tests.infrastructure import Infrastructure, forget
 
 CONTRACTS = Path(__file__).parents[2] / "contracts"
 COUNTRY, ABROAD = "xm", "xo"  # nobody else's on this broker
-PARTNERS = ("labour-registry", "harbour-clinic")
+PARTNERS = ("labour-registry", "harbour-clinic", "labour")  # one begins another's name
 FINE = 0
-REFUSED = {29, 30, 31}  # topic, group, cluster: not authorised
+REFUSED = {29, 30, 31, 53}  # topic, group, cluster, transactional id: not authorised
+COORDINATOR_STARTS = {14, 15, 16}  # allowed, and not done yet
 COMPACTED = 44  # allowed, and not done: nobody shortens a compacted topic
 UNDECLARED = f"{COUNTRY}.undeclared.v1"
 STRANGER = Secret("a stranger's password")
@@ -205,6 +207,26 @@ class Wire:
             found[group] = answer.error_code
         return found
 
+    async def settings(self, topics: list[str]) -> dict[str, int]:
+        answer = await self._ask(asking.DescribeConfigsRequest([(2, topic, None) for topic in topics]))
+        return {name: code for code, _, _, name, _ in answer.resources}
+
+    async def members(self, groups: list[str]) -> dict[str, int]:
+        """Who is in each of these groups. One at a time: aiokafka reads version 3 of the answer as version 2."""
+        return {group: (await self._ask(asking.DescribeGroupsRequest([group]))).groups[0][0] for group in groups}
+
+    async def listed(self) -> set[str]:
+        """The groups that are shown."""
+        return {group for group, _ in (await self._ask(asking.ListGroupsRequest())).groups}
+
+    async def transact(self, names: list[str]) -> dict[str, int]:
+        """A transactional id of each of these names."""
+        return {name: (await self._ask(InitProducerIdRequest(name, 1000))).error_code for name in names}
+
+    async def reconfigure_broker(self) -> int:
+        answer = await self._ask(asking.AlterConfigsRequest([(4, "1", [("log.retention.ms", "1")])], True))
+        return int(answer.resources[0][0])
+
     async def dissolve(self, groups: list[str]) -> dict[str, int]:
         answer = await self._ask(asking.DeleteGroupsRequest(groups))
         return dict(answer.results)
@@ -242,18 +264,24 @@ async def _tried(place: Place) -> tuple[list[str], int]:
                 "write": (await wire.write(place.topics), lambda topic: place.may(name, "write", topic)),
                 **{
                     what: (await getattr(wire, what)(place.topics), lambda _: False)
-                    for what in ("create", "delete", "widen", "alter", "truncate")
+                    for what in ("create", "delete", "widen", "alter", "truncate", "settings")
                 },
                 "join": (await wire.commit(groups, readable), lambda group: _is_own(name, group)),
                 "look at": (await wire.look(groups, readable), lambda group: _is_own(name, group)),
+                "see members of": (await wire.members(groups), lambda group: _is_own(name, group)),
                 "dissolve": (await wire.dissolve(groups), lambda _: False),
+                "transact as": (await wire.transact(groups), lambda _: False),
             }
+            shown = {group for group in await wire.listed() if not f"{group}.".startswith(f"{COUNTRY}.{name}.")}
+            wrong.extend(f"{name} is shown the group {group}" for group in shown)
+            if await wire.reconfigure_broker() not in REFUSED:
+                wrong.append(f"{name} may change the broker's settings")
         for what, (got, expected) in asked.items():
             cells += len(got)
             wrong.extend(f"{name} may {what} {each}" for each in _differ(got, expected))
 
     await asyncio.gather(*(judge(name, cluster) for name, cluster in users.items()))
-    assert cells == len(users) * (8 * len(place.topics) + 3 * len(groups))
+    assert cells == len(users) * (9 * len(place.topics) + 5 * len(groups))
     return sorted(wrong), cells
 
 
@@ -272,11 +300,15 @@ def _is_own(name: str, group: str) -> bool:
 async def test_the_administrator_can_do_each_of_these_so_that_a_refusal_is_one(place: Place) -> None:
     async with Wire(place.admin) as wire:
         topics = [topic for topic in place.topics if topic != "__consumer_offsets"]
-        for what in ("describe", "read", "write", "create", "alter"):
+        for what in ("describe", "read", "write", "create", "alter", "settings"):
             assert set((await getattr(wire, what)(topics)).values()) == {FINE}, what
         assert set((await wire.truncate(topics)).values()) == {FINE, COMPACTED}
         assert set((await wire.widen([UNDECLARED])).values()) == {FINE}
         assert set((await wire.commit([f"{ABROAD}.group"], UNDECLARED)).values()) == {FINE}
+        assert set((await wire.members([f"{ABROAD}.nobody"])).values()) == {FINE}
+        assert f"{ABROAD}.group" in await wire.listed()
+        assert set((await wire.transact([f"{ABROAD}.group"])).values()) <= {FINE, *COORDINATOR_STARTS}
+        assert await wire.reconfigure_broker() == FINE
         assert set((await wire.dissolve([f"{ABROAD}.group"])).values()) == {FINE}
         await _make(place.admin, f"{UNDECLARED}-gone")
         assert set((await wire.delete([f"{UNDECLARED}-gone"])).values()) == {FINE}
@@ -381,12 +413,15 @@ async def test_what_drifted_is_found_and_made_right_and_what_is_others_stays(pla
     forged = Right(f"User:{COUNTRY}.notify", "topic", f"{COUNTRY}.intake.v1", "write")
     lost = Right(f"User:{COUNTRY}.referral", "topic", f"{COUNTRY}.intake.v1", "read")
     foreign = Right("User:monitor", "topic", f"{COUNTRY}.intake.v1", "describe")
-    await asyncio.to_thread(there.allow, [forged, foreign])
+    denied = Right(f"User:{COUNTRY}.share", "topic", f"{COUNTRY}.share.v1", "write", permission="deny")
+    above = Right("User:monitor", "broker", "kafka-cluster", "idempotent_write")
+    await asyncio.to_thread(there.allow, [forged, foreign, denied, above])
     await asyncio.to_thread(there.withdraw, [lost])
     await asyncio.to_thread(there.set_passwords, {f"{COUNTRY}.gone": Secret("left behind")})
+    make_password_file(place.layout.kafka_password("gone"))
     try:
         found = await _seen(place, lambda seen: seen.old_rights and seen.new_rights and seen.foreign and seen.old_users)
-        assert (found.old_rights, found.new_rights, found.foreign) == ([forged], [lost], [foreign])
+        assert (found.old_rights, found.new_rights, found.foreign) == ([forged, denied], [lost], [above, foreign])
         assert (found.locked_out, found.old_users) == ([], [f"{COUNTRY}.gone"])
         assert (found.topics.absent, found.topics.changed, found.topics.refused) == ([], {}, [])
         assert UNDECLARED in found.topics.others
@@ -396,15 +431,17 @@ async def test_what_drifted_is_found_and_made_right_and_what_is_others_stays(pla
             f"notify may write {COUNTRY}.intake.v1: done",
             f"referral may describe {COUNTRY}.intake.v1: refused",
             f"referral may read {COUNTRY}.intake.v1: refused",
+            f"share may write {COUNTRY}.share.v1: refused",
         ], "the matrix sees what is too much and what lacks"
         assert await provision.apply(place.admin, place.layout, place.wanted) == found
+        assert not place.layout.kafka_password("gone").exists(), "who comes back gets another password"
         after = await provision.compare(place.admin, place.layout, place.wanted)
         assert after.none
-        assert after.foreign == [foreign]
+        assert after.foreign == [above, foreign]
         mine = {right for right in (await _listed(place)) if ours(COUNTRY, right.principal)}
         assert mine == place.wanted.rights
     finally:
-        await asyncio.to_thread(there.withdraw, [foreign])
+        await asyncio.to_thread(there.withdraw, [foreign, above])
 
 
 async def test_a_password_that_somebody_changed_is_set_again(place: Place) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from aiokafka.client import AIOKafkaClient
+from aiokafka.protocol.admin import CreateAclsRequest, DeleteAclsRequest
 from kintsugi.secrets import make_secret_file
 from kintsugi_office.broker import broker
 from kintsugi_office.rights import Right
@@ -75,3 +77,30 @@ async def test_a_wrong_password_ends_with_a_sentence(topics: Command, tmp_path: 
     refused = await topics.run("plan")
     assert refused.exit_code == 1
     assert "does not take the password of admin" in refused.output
+
+
+async def test_a_right_that_the_client_does_not_know_is_named_and_stops_nothing(
+    topics: Command, infrastructure: Infrastructure
+) -> None:
+    """librdkafka knows neither delegation tokens nor what may be done with users, and cannot take such rights away."""
+    assert (await topics.run("apply")).exit_code == 0
+    token = (6, "token", 3, f"User:{COUNTRY}.notify", "*", 8, 3)
+    denied = Right(f"User:{COUNTRY}.intake", "topic", f"{COUNTRY}.intake.v1", "write", permission="deny")
+    client = AIOKafkaClient(**infrastructure.cluster.client())
+    await client.bootstrap()
+    try:
+        await client.send(client.get_random_node(), CreateAclsRequest(*token))
+        await asyncio.to_thread(broker(infrastructure.cluster).allow, [denied])
+        async with asyncio.timeout(15):
+            while (drifted := await topics.run("plan")).exit_code == 0 or "unknown token" not in drifted.output:
+                pass
+        (line,) = [each for each in drifted.output.splitlines() if each.startswith("- right")]
+        assert line.split(maxsplit=3)[3] == f"may not write topic {COUNTRY}.intake.v1"
+        assert (await topics.run("apply")).exit_code == 0
+        after = await topics.run("plan")
+        assert after.exit_code == 0
+        assert "may describe unknown token" in after.output
+        assert "As the contracts say, beside the rights left alone" in after.output
+    finally:
+        await client.send(client.get_random_node(), DeleteAclsRequest(*token))
+        await client.close()

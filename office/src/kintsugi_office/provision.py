@@ -44,7 +44,7 @@ class Difference:
     new_rights: list[Right] = field(default_factory=list)
     old_rights: list[Right] = field(default_factory=list)
     foreign: list[Right] = field(default_factory=list)
-    """Rights of others on topics or groups that are ours, or on everything."""
+    """Rights of others on what is ours or on everything, and of ours on what the client does not know."""
 
     @property
     def none(self) -> bool:
@@ -77,7 +77,7 @@ async def compare(admin: Cluster, layout: Layout, wanted: Declared) -> Differenc
     names = {access.username(wanted.country, user): user for user in wanted.users}
     known = [user for name, user in names.items() if name in users]
     taken = await asyncio.gather(*(_logs_in(admin, layout, wanted.country, user) for user in known))
-    mine = {right for right in there if rights.ours(wanted.country, right.principal)}
+    mine = {right for right in there if right.known and rights.ours(wanted.country, right.principal)}
     return Difference(
         drift,
         new_users=[user for name, user in names.items() if name not in users],
@@ -146,6 +146,9 @@ def _change(admin: Cluster, layout: Layout, country: str, difference: Difference
     there.allow(difference.new_rights)
     there.withdraw(difference.old_rights)
     there.remove_users(difference.old_users)
+    for name in difference.old_users:
+        # Who is let in again later gets another: this one may be why they were put out.
+        layout.kafka_password(name.removeprefix(f"{country}.")).unlink(missing_ok=True)
 
 
 async def _logs_in(admin: Cluster, layout: Layout, country: str, user: str) -> bool:

@@ -24,6 +24,11 @@ class Right:
     host: str = "*"
 
     @property
+    def known(self) -> bool:
+        """Whether the client knows what it is about. It can name nothing else, so it cannot take it away either."""
+        return "unknown" not in (self.resource, self.operation, self.pattern, self.permission)
+
+    @property
     def user(self) -> str:
         """The principal without its kind."""
         return self.principal.removeprefix("User:")
@@ -69,11 +74,12 @@ def ours(country: str, principal: str) -> bool:
 
 
 def concerns(country: str, right: Right) -> bool:
-    """Whether a right reaches what belongs to this country, by its name, by a pattern, or by being on everything."""
-    if right.user == "*":
+    """Whether a right reaches what belongs to this country, by its name, by a pattern, or by being on everything.
+
+    One on the cluster is: who may alter it can give themselves any other.
+    """
+    if right.user == "*" or right.resource == "broker" or ours(country, right.principal):
         return True
-    if right.resource not in ("topic", "group"):
-        return False
     if right.pattern == "prefixed":
         return f"{country}.".startswith(right.name) or right.name.startswith(f"{country}.")
     return right.name == "*" or right.name.startswith(f"{country}.")

@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 from kintsugi.kafka import Cluster, Protocol, read_password
 
-from kintsugi_office import access, provision, services, state
+from kintsugi_office import access, provision, rights, services, state
 from kintsugi_office.broker import BrokerRefused
 from kintsugi_office.options import Data, Json, explained
 from kintsugi_office.project import Layout, ProjectNotFound, project_folder
@@ -133,17 +133,19 @@ def left_alone(wanted: Declared, found: Difference) -> Iterator[Line]:
     for name in found.topics.others:
         if name.startswith(own):
             yield Line(" ", "topic", name, "no file names it; topics are never removed here")
-    yield from _rights(" ", found.foreign, " (not a user of this country)")
+    unknown = {right for right in found.foreign if rights.ours(wanted.country, right.principal)}
+    yield from _rights(" ", unknown, " (unknown to this client: take it away with Kafka's own kafka-acls.sh)")
+    yield from _rights(" ", set(found.foreign) - unknown, " (not a user of this country)")
     others = [name for name in found.topics.others if not name.startswith(own)]
     if others:
         yield Line(" ", "topic", f"{len(others)} of others", ", ".join(others))
 
 
-def _rights(sign: str, rights: Iterable[Right], note: str = "") -> Iterator[Line]:
+def _rights(sign: str, listed: Iterable[Right], note: str = "") -> Iterator[Line]:
     def same(right: Right) -> tuple[str, ...]:
         return right.user, right.permission, right.operation, right.resource, right.host
 
-    for (user, *_), group in groupby(sorted(rights, key=same), key=same):
+    for (user, *_), group in groupby(sorted(listed, key=same), key=same):
         first, *others = sorted(group, key=lambda right: (right.name, right.pattern))
         yield Line(sign, "right", user, ", ".join([str(first), *(right.on for right in others)]) + note)
 
@@ -181,11 +183,12 @@ def _show(admin: Cluster, wanted: Declared, found: Difference, *, as_json: bool)
         for text in _told(rest):
             typer.echo(text)
     if found.none:
-        typer.echo(f"As the contracts say: {provision.counted(wanted)}.")
+        beside = ", beside the rights left alone" if found.foreign else ""
+        typer.echo(f"As the contracts say{beside}: {provision.counted(wanted)}.")
 
 
 def _plain(found: Difference) -> dict[str, object]:
-    def rights(listed: list[Right]) -> list[dict[str, str]]:
+    def plain(listed: list[Right]) -> list[dict[str, str]]:
         return [vars(right) for right in listed]
 
     return {
@@ -197,9 +200,9 @@ def _plain(found: Difference) -> dict[str, object]:
         },
         "users": {"absent": found.new_users, "locked_out": found.locked_out, "undeclared": found.old_users},
         "rights": {
-            "absent": rights(found.new_rights),
-            "undeclared": rights(found.old_rights),
-            "foreign": rights(found.foreign),
+            "absent": plain(found.new_rights),
+            "undeclared": plain(found.old_rights),
+            "foreign": plain(found.foreign),
         },
     }
 
