@@ -58,7 +58,7 @@ practice: $(STAMP) ## Start a share topic with fictional records to write a subs
 test: lint $(NODE_STAMP) ## Check style, types and import rules, then run all tests but the long ones.
 	@$(BIN)/pytest -m "not slow or demo" -n $(or $(WORKERS),2) --dist loadscope $(ARGS)
 
-lint: $(STAMP) ## Check style, types and import rules.
+lint: $(STAMP) ## Check style, types, import rules and contracts (AGAINST=origin/main: releases too as they stand there).
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@MYPYPATH=$(SOURCES) $(BIN)/mypy --strict $(foreach folder,$(DISTRIBUTIONS),$(folder)/src) tests bench infra/container/lock.py \
@@ -66,7 +66,7 @@ lint: $(STAMP) ## Check style, types and import rules.
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python -m kintsugi.contracts.generate --check
 	@$(BIN)/python -m kintsugi_share.schemas --check
-	@$(BIN)/kintsugi contracts check
+	@$(BIN)/kintsugi contracts check $(if $(AGAINST),--against $(AGAINST))
 	@$(BIN)/python -m kintsugi_contracts.asyncapi --check
 	@$(BIN)/kintsugi country check xa
 
