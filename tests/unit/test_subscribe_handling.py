@@ -9,11 +9,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
+from aiokafka import TopicPartition
 from kintsugi.contracts import events as e
 from kintsugi.contracts.causes import Cause
+from kintsugi.kafka import Cluster
 from kintsugi.store.rows import Record
 from kintsugi.subscribe import CannotDo, Outcome, Received, Retry, State, StoreError
 from kintsugi.subscribe.__main__ import main
+from kintsugi.subscribe.consumption import Consumption
 from kintsugi.subscribe.handling import Handling
 from kintsugi.subscribe.operating import discard, release
 from kintsugi.subscribe.store import Store
@@ -100,6 +103,27 @@ async def test_a_raising_handler_holds_its_case_alone_and_release_drains_it_in_o
     assert desk.seen == ["o", "b", "c", "d"]
     assert desk.store.held() == []
     assert await desk.take(case.consent(5, "e")) is Outcome.handled
+
+
+async def test_what_was_released_is_left_to_the_next_member_once_the_group_is_shared_out_anew(desk: Desk) -> None:
+    held = [Case("xa"), Case("xa")]
+    for each in held:
+        desk.failing["b"] = RuntimeError()
+        await desk.take(each.opening())
+        assert await desk.take(each.consent(2, "b")) is Outcome.held
+    desk.store.release()
+    consumption = Consumption(desk.handling, desk.store, Cluster("127.0.0.1:1"), GROUP, [], session_ms=1_000)
+    consumption._positions = {TopicPartition("xa.intake.v1", each.partition): 0 for each in held}
+
+    def handed_over(event: e.ConsentRecorded, record: Received) -> None:
+        desk.seen.append(record.subject)
+        consumption.assigned([])
+
+    desk.handling = Handling({e.ConsentRecorded: handed_over}, desk.store)
+    consumption._handling = desk.handling
+    await consumption._drain()
+    assert len(desk.seen) == 1
+    assert len(desk.store.movable()) == 1
 
 
 async def test_a_replay_of_what_is_held_or_waits_is_dropped(desk: Desk, case: Case) -> None:
