@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
+from itertools import chain
 from typing import Any
 
 from rich.console import Console
+from rich.segment import Segments
 from rich.text import Text
 
 from kintsugi_office.listening.heard import Heard, Problem, brief
@@ -48,7 +50,10 @@ class Pretty:
 
     def show(self, heard: Heard) -> None:
         """Prints one record."""
-        self._console.print(Text("\n").join(self.lines(heard, self._console.width)), soft_wrap=True)
+        # Rendered here: the lines fit already, and the console would join, wrap and split them once more.
+        lines = self.lines(heard, self._console.width)
+        segments = chain.from_iterable(line.render(self._console, "\n") for line in lines)
+        self._console.print(Segments(segments), end="", soft_wrap=True)
 
     def lines(self, heard: Heard, width: int) -> Iterator[Text]:
         """The lines of one record, none wider than ``width`` where the names allow it."""
@@ -107,15 +112,22 @@ def _said(data: Mapping[str, Any], sealed: Sequence[str], at: datetime, width: i
 def _flowing(parts: Sequence[Text], width: int, between: str) -> Iterator[Text]:
     """The parts one after the other, on as many lines as they need; a part is shortened, never broken."""
     room = max(width - _INDENT, 20)
-    line = Text()
+    line, taken = Text(" " * _INDENT), 0
     for part in parts:
-        part.truncate(room, overflow="ellipsis")
-        if line and line.cell_len + len(between) + part.cell_len > room:
-            yield Text(" " * _INDENT) + line
-            line = Text()
-        line = line + Text(between) + part if line else part
-    if line:
-        yield Text(" " * _INDENT) + line
+        length = part.cell_len
+        if length > room:
+            part.truncate(room, overflow="ellipsis")
+            length = part.cell_len
+        if taken and taken + len(between) + length > room:
+            yield line
+            line, taken = Text(" " * _INDENT), 0
+        if taken:
+            line.append(between)
+            taken += len(between)
+        line.append_text(part)
+        taken += length
+    if taken:
+        yield line
 
 
 def _value(value: Any, inside: bool = False) -> str:
