@@ -1,6 +1,7 @@
 """``kintsugi topics`` against a broker elsewhere: what it shows, what it does, and its exit codes."""
 
 import asyncio
+import copy
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -30,6 +31,11 @@ class Command:
             "--password-file": folder / "admin.password",
             "--protocol": "SASL_PLAINTEXT",
         }
+
+    def of_another_folder(self, folder: Path) -> "Command":
+        other = copy.copy(self)
+        other._told = self._told | {"--data": folder}
+        return other
 
     async def run(self, *arguments: str) -> Result:
         told = [str(part) for pair in self._told.items() for part in pair]
@@ -70,6 +76,21 @@ async def test_a_plan_changes_nothing_and_applying_it_leaves_nothing_to_do(
     assert line.split() == ["-", "right", f"{COUNTRY}.notify", "may", "write", "topic", f"{COUNTRY}.intake.v1"]
     assert (await topics.run("apply")).exit_code == 0
     assert (await topics.run("plan")).exit_code == 0
+
+
+async def test_a_folder_without_the_passwords_locks_nobody_out_unless_it_is_told_to(
+    topics: Command, tmp_path: Path
+) -> None:
+    assert (await topics.run("apply")).exit_code == 0
+    other = topics.of_another_folder(tmp_path / "other")
+    shown = await other.run("plan")
+    assert shown.exit_code == 1
+    assert "Next: kintsugi topics apply --new-passwords " in shown.output
+    assert (await other.run("apply")).exit_code == 0
+    assert (await topics.run("plan")).exit_code == 0, "those of the first folder hold"
+    assert (await other.run("apply", "--new-passwords")).exit_code == 0
+    assert (await other.run("plan")).exit_code == 0
+    assert (await topics.run("plan")).exit_code == 1
 
 
 async def test_a_wrong_password_ends_with_a_sentence(topics: Command, tmp_path: Path) -> None:

@@ -65,8 +65,15 @@ def plan_command(
     found = asyncio.run(provision.compare(admin, layout, wanted))
     _show(admin, wanted, found, as_json=as_json)
     if not found.none and not as_json:
-        typer.echo("Next: mend what is marked !" if found.topics.refused else "Next: kintsugi topics apply")
+        typer.echo(f"Next: {_next(found, elsewhere=bootstrap is not None)}")
     sys.exit(0 if found.none else 1)
+
+
+def _next(found: Difference, *, elsewhere: bool) -> str:
+    if found.topics.refused:
+        return "mend what is marked !"
+    anew = " --new-passwords    if this folder is to hold the passwords" if elsewhere and found.locked_out else ""
+    return f"kintsugi topics apply{anew}"
 
 
 @app.command("apply")
