@@ -208,6 +208,55 @@ async def test_a_record_whose_answer_was_lost_comes_again_under_the_same_id_and_
         assert await names(land) == ["disclosure.due", "disclosure.made"]
 
 
+class _Thoughtful(StreamChannel):
+    """The tombstone stands there, and the answer takes its time."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.answers = asyncio.Event()
+
+    async def send(self, message: Message, key: str) -> None:
+        await super().send(message, key)
+        if message.tombstone:
+            await self.answers.wait()
+
+
+async def test_a_partner_may_acknowledge_as_soon_as_it_can_read_the_tombstone(
+    infrastructure: Infrastructure, new_database: NewDatabase, tmp_path: Path
+) -> None:
+    async with Land(infrastructure, tmp_path).made(new_database) as land:
+        channel = _Thoughtful(infrastructure.cluster, "share")
+        await asyncio.gather(land.start(intake), land.start(replace(share, channels=lambda _: {"share": channel})))
+        ref = await land.opens()
+        await land.says(ref, GRANT)
+        await land.until(lambda: last_of(land, "disclosure.made"))
+        await land.says(ref, WITHDRAWAL)
+
+        async def tombstones() -> Any:
+            return [each for each in await land.records() if each.value is None]
+
+        [tombstone] = await land.until(tombstones)
+        purge_id = dict(tombstone.headers)["ce_purgeid"].decode()
+        purges = f"/integrators/{PARTNER}/purges"
+        assert (await land.ask("share", "GET", purges, role="integrator", sub=PARTNER)).json() == {"purges": []}
+        said = f"{purges}/{purge_id}/acknowledgement"
+        first = await land.ask("share", "POST", said, role="integrator", sub=PARTNER)
+        assert (first.status_code, first.json()["purge_id"]) == (200, purge_id)
+        assert (await land.ask("share", "POST", said, role="integrator", sub="courts")).status_code == 404
+        channel.answers.set()
+        assert (await land.until(lambda: last_of(land, "partner_purge.sent")))[-2] == "partner_purge.acknowledged"
+        assert (await land.ask("share", "POST", said, role="integrator", sub=PARTNER)).json() == first.json()
+        assert (await land.ask("share", "GET", purges, role="integrator", sub=PARTNER)).json() == {"purges": []}
+        assert len(await tombstones()) == 1
+        for path, who in (
+            (f"/cases/{ref}/disclosures", {"role": "operator"}),
+            (purges, {"role": "caseworker", "sub": PARTNER}),
+        ):
+            assert (await land.ask("share", "GET", path, **who)).status_code == 403
+        assert (await land.ask("share", "POST", said, role="caseworker", sub=PARTNER)).status_code == 403
+        assert (await land.ask("share", "GET", "/cases/XA-2026-ZZZZ-99/disclosures")).status_code == 404
+
+
 class _Shut(StreamChannel):
     """Takes nothing until it is opened."""
 
