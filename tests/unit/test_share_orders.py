@@ -60,7 +60,7 @@ class World:
         if not self.casework or agency not in self.until:
             return False
         until = self.until[agency]
-        return until is None or until > self.latest
+        return until is None or until > max(self.latest, self.case.now)
 
     def happens(self, what: Any) -> None:
         then = self.case.when(what)
