@@ -56,7 +56,7 @@ def test_a_partner_that_was_told_and_then_forgot_is_no_finding(run: Run) -> None
     assert verdict.looked_at[f"records of {PARTNER}"] == 2
 
 
-@pytest.mark.parametrize("after_ms", [2_501, 4_000, 60_000])
+@pytest.mark.parametrize("after_ms", [3_001, 4_000, 60_000])
 def test_a_record_after_a_withdrawal_is_unsafe(run: Run, after_ms: int) -> None:
     run.event("share", "disclosure.made", "send-3", "intake:3", revision=2, **_made())
     run.streamed(_record(2), at_ms=WITHDRAWN_MS + after_ms)

@@ -21,6 +21,7 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.structs import RecordMetadata
 
+from kintsugi import producers
 from kintsugi.envelope import MAX_HEADER_BYTES, MAX_VALUE_BYTES
 from kintsugi.failpoints import reach
 from kintsugi.kafka import Cluster
@@ -204,7 +205,7 @@ class Relay:
                     wait = 0.1
                 except _KafkaFailed as failed:
                     log.warning("relay_pass_failed", error=failed.code)
-                    await self._dropped(producer)
+                    await self._kept_open(connection, producers.end(producer, within=STOP_SECONDS))
                     producer, bound = None, _Bound()
                     await connection.fetchval(_PING)
                     await asyncio.sleep(wait * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
@@ -218,7 +219,7 @@ class Relay:
                     await self._woken(POLL_SECONDS)
         finally:
             if producer is not None:
-                await self._dropped(producer)
+                await producers.end(producer, within=STOP_SECONDS)
 
     async def _pass(
         self, connection: asyncpg.Connection[asyncpg.Record], producer: AIOKafkaProducer, bound: _Bound
@@ -320,22 +321,16 @@ class Relay:
                     await producer.start()
                 return producer
             except asyncio.CancelledError:
-                await self._dropped(producer)
+                await producers.end(producer, within=STOP_SECONDS)
                 raise
             except Exception as error:
                 log.warning("relay_without_kafka", error=type(error).__name__)
-                await self._dropped(producer)
+                await producers.end(producer, within=STOP_SECONDS)
                 if self._stopping:
                     raise TimeoutError from error
                 self.beat()
                 await asyncio.sleep(wait * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
                 wait = min(wait * 2, 2.0)
-
-    async def _dropped(self, producer: AIOKafkaProducer) -> None:
-        """Ends a producer. With the broker gone its ``stop`` would hang, so it is bounded."""
-        with contextlib.suppress(Exception):
-            async with asyncio.timeout(STOP_SECONDS):
-                await producer.stop()
 
     async def _kept_open(self, connection: asyncpg.Connection[asyncpg.Record], waiting: Awaitable[T]) -> T:
         """What Kafka answers. Meanwhile the server hears of the session, which it would end for being idle."""
@@ -366,7 +361,7 @@ class Relay:
                 await self._send(producer, rows)
                 last, count = rows[-1]["id"], count + len(rows)
         finally:
-            await self._dropped(producer)
+            await producers.end(producer, within=STOP_SECONDS)
             await connection.close()
         return count
 

@@ -10,15 +10,14 @@ tombstone among others, can never be overtaken by it.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from typing import Final
 
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaConnectionError
 from aiokafka.structs import RecordMetadata
 
+from kintsugi import producers
 from kintsugi.agenda import Message
 from kintsugi.channels import DeliveryFailed, Limits
 from kintsugi.kafka import Cluster
@@ -138,25 +137,9 @@ class StreamChannel:
             self._end(producer)
 
     def _end(self, producer: AIOKafkaProducer) -> None:
-        task = asyncio.create_task(_stopped(producer))
+        task = asyncio.create_task(producers.end(producer, within=_STOP_SECONDS))
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
-
-
-async def _stopped(producer: AIOKafkaProducer) -> None:
-    """Ends a producer together with what it has not sent.
-
-    Its ``stop`` waits until everything has left: given up while the broker is away, it would leave a task behind that
-    tries for ever. So the task that sends is ended first, and what waits for it fails.
-    """
-    with contextlib.suppress(Exception):
-        async with asyncio.timeout(_STOP_SECONDS):
-            await producer._sender.close()
-    producer._message_accumulator.fail_all(KafkaConnectionError())
-    for end in (producer.stop, producer.client.close):
-        with contextlib.suppress(Exception):
-            async with asyncio.timeout(_STOP_SECONDS):
-                await end()
 
 
 def _code(error: BaseException) -> str:

@@ -14,7 +14,7 @@ from kintsugi_office.reconciler.findings import Verdict
 
 WITHIN_MS = 5_000
 """After the answer to a withdrawal nothing for the partner may come to stand on its stream later than this."""
-TAKEN_WITHIN_MS = 2_500
+TAKEN_WITHIN_MS = 2_000
 """How long after the time that a record carries its stream may still take it."""
 _ALWAYS = frozenset({"case", "revision", "status", "sealed"})
 _HEADERS = frozenset(
