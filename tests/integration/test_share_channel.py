@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import pytest_asyncio
 import yaml
@@ -104,6 +105,22 @@ async def standing(cluster: Cluster, topic: str) -> list[Any]:
         await consumer.stop()
 
 
+async def stand_still(pid: int) -> None:
+    """SIGSTOP, and returns when every thread stands: on a busy machine some go on for a while."""
+    os.kill(pid, signal.SIGSTOP)
+    async with asyncio.timeout(10):
+        while not stands(pid):  # noqa: ASYNC110 (another process stops)
+            await asyncio.sleep(0.01)
+
+
+def stands(pid: int) -> bool:
+    """Whether all threads of a process are stopped; where the system does not tell of threads, the process."""
+    threads = [file.read_text() for file in Path(f"/proc/{pid}/task").glob("*/stat")]
+    if not threads:
+        return psutil.Process(pid).status() == psutil.STATUS_STOPPED
+    return all(line.rpartition(")")[2].split()[0] == "T" for line in threads)
+
+
 async def test_a_record_and_its_tombstone_stand_under_the_partner_s_id(
     cluster: Cluster, channel: StreamChannel, topic: str
 ) -> None:
@@ -135,7 +152,7 @@ async def test_what_waited_in_a_stopped_broker_does_not_arrive_when_it_goes_on(s
     channels = {topic: StreamChannel(cluster, "xa.share") for topic in (limited, unlimited)}
     for topic, channel in channels.items():
         await channel.send(record(topic, body="warm"), "key")
-    os.kill(stoppable.pid, signal.SIGSTOP)
+    await stand_still(stoppable.pid)
     try:
         started = time.monotonic()
         failed = await asyncio.gather(
@@ -162,7 +179,7 @@ async def test_a_failed_attempt_leaves_nothing_behind_that_goes_on_trying(stoppa
     channel = StreamChannel(cluster, "xa.share")
     before = asyncio.all_tasks()
     await channel.send(record(topic, body="warm"), "key")
-    os.kill(stoppable.pid, signal.SIGSTOP)
+    await stand_still(stoppable.pid)
     try:
         with pytest.raises(DeliveryFailed, match="no_answer"):
             await channel.send(record(topic, body="late"), "key")

@@ -14,12 +14,15 @@ async def end(producer: AIOKafkaProducer, *, within: float) -> None:
 
     The client's own ``stop`` waits until everything has left: given up while the broker is away, it would leave a task
     behind that tries for ever and sends when the broker is back. So the task that sends is ended first, which takes
-    two names that are not public, and what waits for it fails.
+    names that are not public, and what waits for it fails.
     """
     with contextlib.suppress(Exception):
         async with asyncio.timeout(within):
             await producer._sender.close()
-    producer._message_accumulator.fail_all(KafkaConnectionError())
+    unsent = producer._message_accumulator
+    # The client forgets to note a batch that it is to send again, and stumbles over it when it ends.
+    unsent._pending_batches.update(batch for batches in unsent._batches.values() for batch in batches)
+    unsent.fail_all(KafkaConnectionError())
     for close in (producer.stop, producer.client.close):
         with contextlib.suppress(Exception):
             async with asyncio.timeout(within):

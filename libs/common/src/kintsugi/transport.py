@@ -72,8 +72,9 @@ class Consumption(Generic[S]):
         self._generation = 0
         self._polled_in = 0
         self._unreadable: set[TopicPartition] = set()
-        self._clock_moved = asyncio.Event()
-        core.clock_moved.append(self._clock_moved.set)
+        self._end_wanted = asyncio.Event()
+        core.clock_moved.append(self._end_wanted.set)
+        core.end_wanted.append(self._end_wanted.set)
         self.beat: Callable[[], None] = lambda: None
         self._broker = KafkaBroker(
             cluster.bootstrap.split(","),
@@ -380,14 +381,15 @@ class Consumption(Generic[S]):
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(END_SECONDS):
-                    await self._clock_moved.wait()
-            self._clock_moved.clear()
+                    await self._end_wanted.wait()
+            wanted = self._end_wanted.is_set()
+            self._end_wanted.clear()
             try:
                 self._resume()
                 async with self._core.reading.connect() as connection:
                     business = await self._clock.now(connection)
                     at = await connection.scalar(sql.MACHINE_NOW)
-                if business == stamped and time.monotonic() - stamped_at < 2.0:
+                if not wanted and business == stamped and time.monotonic() - stamped_at < 2.0:
                     continue
                 if await self._stamp(business, at):
                     stamped, stamped_at = business, time.monotonic()

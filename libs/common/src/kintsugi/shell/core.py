@@ -74,7 +74,8 @@ class Circuit:
 @dataclass
 class Core(Generic[S]):
     """The parts every transaction works with. ``committed`` callbacks run after each commit, in the same loop;
-    ``clock_moved`` ones after the business clock was moved through this process. ``known``: subjects with a row."""
+    ``clock_moved`` ones after the business clock was moved through this process; ``end_wanted`` ones when something
+    waits for the topics to be read to their end. ``known``: subjects with a row."""
 
     service: Service[S]
     views: Views[S]
@@ -88,6 +89,7 @@ class Core(Generic[S]):
     circuit: Circuit = field(default_factory=Circuit)
     committed: list[Callable[[bool, bool], None]] = field(default_factory=list)
     clock_moved: list[Callable[[], None]] = field(default_factory=list)
+    end_wanted: list[Callable[[], None]] = field(default_factory=list)
     known: set[str] = field(default_factory=set)
 
     @cached_property

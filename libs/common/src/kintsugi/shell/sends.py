@@ -31,6 +31,8 @@ from kintsugi.turn import AgendaStuck, Causation
 LEASE = timedelta(minutes=2)
 DEFECT_DELAY = timedelta(minutes=1)
 NOT_FRESH_DELAY = timedelta(seconds=1)
+NEARLY_FRESH_DELAY = timedelta(milliseconds=250)
+NEARLY_FRESH_SECONDS = 5.0
 RETRY_FIRST_SECONDS = 2
 RETRY_MOST_SECONDS = 300
 
@@ -44,10 +46,10 @@ ORDER BY a.due_at, a.subject LIMIT 50
 """)
 _ENTRY = text("SELECT attempt, claim, trace FROM agenda WHERE subject = :subject AND name = :name")
 _OPEN = text("SELECT 1 FROM attempts WHERE subject = :subject AND recipient = :recipient AND result IS NULL LIMIT 1")
-_FRESH = text("""
-SELECT count(*) = cardinality(CAST(:topics AS text[])) FROM positions
-WHERE partition = :partition AND topic = ANY(CAST(:topics AS text[]))
-  AND read_to_end > clock_timestamp() - make_interval(secs => :seconds)
+_BEHIND = text("""
+SELECT CASE WHEN count(read_to_end) = cardinality(CAST(:topics AS text[]))
+  THEN CAST(extract(epoch FROM clock_timestamp() - min(read_to_end)) AS float8) END
+FROM positions WHERE partition = :partition AND topic = ANY(CAST(:topics AS text[]))
 """)
 _POSTPONE = text("""
 UPDATE agenda SET postponed = :reason, retry_at = coalesce(CAST(:until AS timestamptz), 'infinity')
@@ -125,9 +127,9 @@ class Sends(Generic[S]):
                 return None
             if await connection.scalar(_OPEN, {"subject": subject, "recipient": send.recipient}):
                 return None
-            if not await self._fresh(connection, subject, send):
+            if delay := await self._not_fresh(connection, subject, send):
                 # Looked at again later, so that what waits for a partition does not stand before all others.
-                await connection.execute(_LATER, {"subject": subject, "name": name, "delay": NOT_FRESH_DELAY})
+                await connection.execute(_LATER, {"subject": subject, "name": name, "delay": delay})
                 return None
             reach("send.claimed")
             prepared = await self._prepared(unit, loaded, name, send, row.attempt)
@@ -220,14 +222,19 @@ class Sends(Generic[S]):
         async with self._core.reading.connect() as connection:
             return [row.claim for row in await connection.execute(_UNSETTLED)]
 
-    async def _fresh(self, connection: Any, subject: str, send: Send) -> bool:
-        """Whether what this service knows of a subject is as new as the channel asks for; else it is tried again."""
+    async def _not_fresh(self, connection: Any, subject: str, send: Send) -> timedelta | None:
+        """When to look again where what this service knows of a subject is older than the channel asks for."""
         channel = self._channels.get(send.channel)
         within = limits_of(channel).fresh_within if channel is not None and send.outward else None
         if within is None:
-            return True
-        place = {"partition": self._core.partition(subject), "topics": self._core.topics, "seconds": within}
-        return bool(await connection.scalar(_FRESH, place))
+            return None
+        place = {"partition": self._core.partition(subject), "topics": self._core.topics}
+        behind = await connection.scalar(_BEHIND, place)
+        if behind is not None and behind < within:
+            return None
+        for ask in self._core.end_wanted:
+            ask()
+        return NOT_FRESH_DELAY if behind is None or behind > NEARLY_FRESH_SECONDS else NEARLY_FRESH_DELAY
 
     async def _prepared(
         self, unit: Unit[S], loaded: Loaded[S], name: str, send: Send, attempts: int
