@@ -87,7 +87,12 @@ class _Batches:
 
 def _consumption(client: _Client, batches: Any, at: int = 0) -> Consumption[Any]:
     core = SimpleNamespace(
-        topics=[], group="xa.referral", clock_moved=[], engine=_Database(at), circuit=SimpleNamespace(open_for=None)
+        topics=[],
+        group="xa.referral",
+        clock_moved=[],
+        end_wanted=[],
+        engine=_Database(at),
+        circuit=SimpleNamespace(open_for=None),
     )
     nowhere = Cluster("127.0.0.1:1")
     made: Consumption[Any] = Consumption(core, None, batches, nowhere, batch_size=500, session_timeout_ms=6000)  # type: ignore[arg-type]
