@@ -4,7 +4,7 @@
 SHELL := /bin/sh
 PYTHON ?= python3
 BIN := .venv/bin
-DISTRIBUTIONS := libs/common libs/contracts $(patsubst %/pyproject.toml,%,$(wildcard services/*/pyproject.toml)) office
+DISTRIBUTIONS := libs/contracts libs/events libs/country libs/common $(patsubst %/pyproject.toml,%,$(wildcard services/*/pyproject.toml)) office
 STAMP := .venv/.ready
 # The official AsyncAPI parser, by lock.
 NODE_STAMP := infra/node/node_modules/.ready
@@ -64,7 +64,7 @@ lint: $(STAMP) ## Check style, types, import rules and contracts (AGAINST=origin
 	@MYPYPATH=$(SOURCES) $(BIN)/mypy --strict $(foreach folder,$(DISTRIBUTIONS),$(folder)/src) tests bench infra/container/lock.py \
 	  examples/practice examples/subscribe-python/subscribe.py
 	@$(BIN)/lint-imports --no-logo
-	@$(BIN)/python -m kintsugi.contracts.generate --check
+	@$(BIN)/python -m kintsugi_contracts.generate --check
 	@$(BIN)/python -m kintsugi_share.schemas --check
 	@$(BIN)/kintsugi contracts check $(if $(AGAINST),--against $(AGAINST))
 	@$(BIN)/python -m kintsugi_contracts.asyncapi --check

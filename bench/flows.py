@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from kintsugi.pack import load
+from kintsugi_country import load
 from kintsugi_office import topics
 from kintsugi_office.demo.desk import Desk, Ledger
 from kintsugi_office.project import Layout

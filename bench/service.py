@@ -8,13 +8,13 @@ from pathlib import Path
 
 from kintsugi.agenda import Agenda, Deadline
 from kintsugi.application import Application
-from kintsugi.contracts.base import Purpose, Sealed
-from kintsugi.contracts.events import ContactProfileChanged, ReferralRequested
-from kintsugi.contracts.events.intake import ContactProfileChangedContact
-from kintsugi.contracts.events.referral import ReferralRequestedContact
 from kintsugi.sealing import Erased
 from kintsugi.service import Allowed, Context, Judgement, Service, State, Withheld
 from kintsugi.views import Rows, Views
+from kintsugi_contracts.base import Purpose, Sealed
+from kintsugi_events import ContactProfileChanged, ReferralRequested
+from kintsugi_events.intake import ContactProfileChangedContact
+from kintsugi_events.referral import ReferralRequestedContact
 from pydantic import AwareDatetime
 from sqlalchemy import Column, Integer, MetaData, Table, Text
 

@@ -7,7 +7,7 @@ from typing import Any
 from faststream import FastStream
 from faststream.kafka import KafkaBroker, KafkaMessage
 from faststream.security import SASLScram512
-from kintsugi.contracts.events import ContactProfileChanged
+from kintsugi_events import ContactProfileChanged
 from sqlalchemy import DateTime, Text
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column

@@ -54,7 +54,7 @@ async def floor(setting: Setting, meter: Meter, *, produce: bool) -> None:
     """``getmany``, validate, one ``unnest`` insert of the same rows; with ``produce`` each record is also sent on."""
     import asyncpg
     from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-    from kintsugi.contracts.events import ContactProfileChanged
+    from kintsugi_events import ContactProfileChanged
 
     connection = await asyncpg.connect(setting["dsn"])
     await connection.execute("CREATE TABLE IF NOT EXISTS floor (id text, subject text, at timestamptz, body text)")
@@ -103,7 +103,8 @@ async def ours(setting: Setting, meter: Meter) -> None:
     from pathlib import Path
 
     import asyncpg
-    from kintsugi import pack, tables
+    import kintsugi_country as pack
+    from kintsugi import tables
     from kintsugi.clock import BusinessClock
     from kintsugi.kafka import Cluster, Protocol
     from kintsugi.keyring import Keyring

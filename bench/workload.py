@@ -9,15 +9,15 @@ from datetime import UTC, datetime, timedelta
 
 import uuid_utils
 from aiokafka import AIOKafkaProducer
-from kintsugi.contracts.base import Sealed
-from kintsugi.contracts.events import ContactProfileChanged
-from kintsugi.contracts.events.common import ContactBy
-from kintsugi.contracts.events.intake import ContactChannel, ContactWindow
 from kintsugi.envelope import Envelope, encode
 from kintsugi.kafka import Cluster
 from kintsugi.keyring import Keyring
 from kintsugi.partitioning import partition_of
 from kintsugi.sealing import DataKey, seal
+from kintsugi_contracts.base import Sealed
+from kintsugi_events import ContactProfileChanged
+from kintsugi_events.common import ContactBy
+from kintsugi_events.intake import ContactChannel, ContactWindow
 
 EVENTS_OF_A_SUBJECT = 10
 BEGUN = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)

@@ -16,10 +16,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from kintsugi.contracts import events as e
-from kintsugi.contracts.base import Event
+import kintsugi_events as e
 from kintsugi.envelope import MAX_VALUE_BYTES, Envelope, encode, source_of
 from kintsugi.partitioning import partition_of
+from kintsugi_contracts.base import Event
 
 NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 ODD, NEXT = "the-odd-one", "the-next-one"

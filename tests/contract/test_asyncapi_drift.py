@@ -10,8 +10,6 @@ from typing import Any, cast
 import pytest
 from faststream.specification import AsyncAPI
 from kintsugi.application import Application
-from kintsugi.contracts.base import Event
-from kintsugi.contracts.registry import by_type
 from kintsugi.kafka import Cluster, Protocol
 from kintsugi.secrets import Secret
 from kintsugi.service import Service
@@ -20,7 +18,9 @@ from kintsugi.transport import Consumption
 from kintsugi.turn import Office
 from kintsugi_contracts.asyncapi.document import Party, of_party
 from kintsugi_contracts.asyncapi.drift import differences, unlike_handlers
+from kintsugi_contracts.base import Event
 from kintsugi_contracts.folder import load
+from kintsugi_contracts.registry import by_type
 
 FOLDER = load(Path(__file__).parents[2] / "contracts")
 APPLICATIONS: dict[str, Application[Any]] = {

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from kintsugi.contracts.base import Event
-from kintsugi.contracts.registry import by_type
+from kintsugi_contracts.base import Event
 from kintsugi_contracts.folder import Example, Version
+from kintsugi_contracts.registry import by_type
 from pydantic import BaseModel, ValidationError
 
 from tests.contract.folders import FOLDER, called, examples

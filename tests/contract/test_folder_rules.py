@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kintsugi.contracts import base
-from kintsugi.contracts.registry import ContractError, by_type, event_types, topic_files
-from kintsugi.pack.findings import Finding
+from kintsugi_contracts import base
+from kintsugi_contracts.findings import Finding
 from kintsugi_contracts.folder import load
+from kintsugi_contracts.registry import ContractError, by_type, event_types, topic_files
 from kintsugi_contracts.rules import police
 
 from tests.contract.folders import CONTRACTS, FOLDER, Copy
@@ -55,7 +55,7 @@ def test_models_carry_what_the_topic_files_say() -> None:
 
 
 def test_every_list_of_codes_has_a_code_for_what_a_consumer_does_not_know() -> None:
-    lists = [c for c in base.OpenEnum.__subclasses__() if c.__module__.startswith("kintsugi.contracts")]
+    lists = [c for c in base.OpenEnum.__subclasses__() if c.__module__.startswith("kintsugi_contracts")]
     assert len(lists) > 20
     for codes in lists:
         assert codes("a_code_of_next_year") is codes.__members__["unknown"]

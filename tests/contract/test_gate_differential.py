@@ -19,10 +19,9 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator, FormatChecker
-from kintsugi.contracts import generate
-from kintsugi.contracts.base import Event
-from kintsugi.pack.source import Document
-from kintsugi_contracts import schema_changes
+from kintsugi_contracts import generate, schema_changes
+from kintsugi_contracts.base import Event
+from kintsugi_contracts.documents import Document
 from kintsugi_contracts.rules.keywords import Keywords
 from kintsugi_contracts.schema_changes import Verdict, compare
 from kintsugi_contracts.shape import Place, Schema, Shape, shape
@@ -150,7 +149,7 @@ def _model(schema: Schema, common: Schema, folder: Path, monkeypatch: pytest.Mon
     for name in ("common", "thing"):
         module = made[name] = ModuleType(f"made_{name}")
         monkeypatch.setitem(sys.modules, module.__name__, module)
-        exec(sources[f"{name}.py"].replace("kintsugi.contracts.events.common", "made_common"), vars(module))
+        exec(sources[f"{name}.py"].replace("kintsugi_events.common", "made_common"), vars(module))
     model: type[Event] = made["thing"].ThingHappened
     model.model_rebuild()
     return model

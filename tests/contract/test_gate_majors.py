@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from kintsugi.contracts import generate, registry, upcasters
-from kintsugi.contracts.base import Event, Instant
-from kintsugi.contracts.events import CaseClosed, CloseReason
-from kintsugi.contracts.registry import upcast
-from kintsugi_contracts import gate
+from kintsugi_contracts import gate, generate, registry
+from kintsugi_contracts.base import Event, Instant
 from kintsugi_contracts.gate import Report
+from kintsugi_contracts.registry import upcast
 from kintsugi_contracts.releases import freeze
 from kintsugi_contracts.schema_changes import Verdict
+from kintsugi_events import CaseClosed, CloseReason, upcasters
 
 from tests.contract.folders import Copy
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kintsugi.contracts.registry import ContractError
 from kintsugi_contracts import gate
+from kintsugi_contracts.registry import ContractError
 from kintsugi_contracts.releases import Release, freeze, releases, same_as
 from kintsugi_contracts.schema_changes import Verdict
 

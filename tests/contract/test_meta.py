@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
-from kintsugi.contracts.registry import ContractError
-from kintsugi.pack.findings import Finding
-from kintsugi.pack.source import Document, read
+from kintsugi_contracts.documents import Document, read
+from kintsugi_contracts.findings import Finding
+from kintsugi_contracts.registry import ContractError
 from kintsugi_contracts.rules.keywords import KINDS, PARTS, Keywords
 
 from tests.contract.folders import CONTRACTS

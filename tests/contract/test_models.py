@@ -10,9 +10,10 @@ from functools import reduce
 from typing import Any
 
 import pytest
-from kintsugi.contracts import generate
-from kintsugi.contracts.base import Event, OpenEnum, Sealed
-from kintsugi.contracts.events import (
+from kintsugi_contracts import generate
+from kintsugi_contracts.base import Event, OpenEnum, Sealed
+from kintsugi_contracts.registry import by_type, event_types
+from kintsugi_events import (
     CaseClosed,
     Cause,
     CloseReason,
@@ -23,7 +24,6 @@ from kintsugi.contracts.events import (
     Role,
     SafetyDeteriorated,
 )
-from kintsugi.contracts.registry import by_type, event_types
 from pydantic import ValidationError
 
 from tests.contract.folders import CONTRACTS, EVENTS, called, examples, json_of

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
-from kintsugi.contracts import registry
-from kintsugi.contracts.base import Event, Instant
-from kintsugi.contracts.events import CaseClosed
-from kintsugi.contracts.registry import ContractError, by_type, decode, is_known_name, upcast
 from kintsugi.decoding import decode_event
 from kintsugi.envelope import Envelope
 from kintsugi.service import Service, State
+from kintsugi_contracts import registry
+from kintsugi_contracts.base import Event, Instant
+from kintsugi_contracts.registry import ContractError, by_type, decode, is_known_name, upcast
+from kintsugi_events import CaseClosed
 
 RAW = b'{"reason": "goals_met", "closed_at": "2026-03-02T12:00:00Z", "approved_role": "supervisor"}'
 

@@ -28,12 +28,9 @@ from kintsugi import keyring_admin, tables
 from kintsugi.application import Application
 from kintsugi.auth import generate_keypair, issue
 from kintsugi.clock import BusinessClock
-from kintsugi.contracts.base import Purpose
-from kintsugi.contracts.events import ConsentRecorded
 from kintsugi.envelope import Envelope, encode, source_of
 from kintsugi.http.liveness import Watchdog
 from kintsugi.keyring import Keyring
-from kintsugi.pack import load
 from kintsugi.partitioning import partition_of
 from kintsugi.runtime.database import engine_of
 from kintsugi.runtime.process import ServiceProcess
@@ -44,6 +41,9 @@ from kintsugi.shell.sends import Sends
 from kintsugi.telemetry.metrics import Metrics
 from kintsugi.telemetry.tracing import Tracing
 from kintsugi.turn import Office
+from kintsugi_contracts.base import Purpose
+from kintsugi_country import load
+from kintsugi_events import ConsentRecorded
 from kintsugi_intake.app import application as intake
 from kintsugi_office.embedded.servers import free_port
 from kintsugi_share import schemas

@@ -11,10 +11,10 @@ import asyncpg
 import pytest
 import pytest_asyncio
 from kintsugi import keyring_admin
-from kintsugi.contracts.base import Sealed
 from kintsugi.keyring import Keyring, KeyringError, KeyringUnavailable, Missing
 from kintsugi.keyring_admin import KeyringSetupError
 from kintsugi.sealing import DataKey, Erased, seal, unseal
+from kintsugi_contracts.base import Sealed
 
 from tests.infrastructure import Infrastructure
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from kintsugi.agenda import Result
-from kintsugi.contracts.events import DiscardReason
 from kintsugi.operations.repair import Repair
 from kintsugi.recovery import CannotFold, LogIncomplete, RecoveryRefused, recover
 from kintsugi.runtime.database import CannotStart, compare_with_own_topic, ready
 from kintsugi.shell.core import LostState
+from kintsugi_events import DiscardReason
 
 from tests.infrastructure import Infrastructure
 from tests.integration.recovered.desk import SURVIVOR, Trouble, application, desk, evolve

@@ -9,17 +9,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from kintsugi.contracts.base import Event
-from kintsugi.contracts.causes import Cause
-from kintsugi.contracts.events import (
-    AssessmentOverdue,
-    ConsentRecorded,
-    InputDiscarded,
-    InputHeld,
-    InputReleased,
-    RiskRaised,
-)
-from kintsugi.contracts.events.common import DiscardReason, InputKind, Position
 from kintsugi.decoding import decode_event
 from kintsugi.envelope import Envelope, Parsed, encode
 from kintsugi.recovery.fold import Fold, Standing
@@ -30,6 +19,17 @@ from kintsugi.store.rows import Record
 from kintsugi.subject import Hold, Progress, advance, hold, missing, release, skip
 from kintsugi.turn import Causation, Office, Own, Stepper, Subject
 from kintsugi.vault import Vault
+from kintsugi_contracts.base import Event
+from kintsugi_contracts.causes import Cause
+from kintsugi_events import (
+    AssessmentOverdue,
+    ConsentRecorded,
+    InputDiscarded,
+    InputHeld,
+    InputReleased,
+    RiskRaised,
+)
+from kintsugi_events.common import DiscardReason, InputKind, Position
 
 from tests.integration.recovered.desk import Desk, desk
 from tests.integration.recovered.office import case, example

@@ -20,7 +20,6 @@ import sqlalchemy as sa
 import uuid_utils
 from kintsugi.auth import Verifier, generate_keypair, issue, issuer_of
 from kintsugi.clock import BusinessClock
-from kintsugi.contracts.base import Event
 from kintsugi.envelope import Envelope
 from kintsugi.http.factory import create_app
 from kintsugi.http.health import Health
@@ -32,6 +31,7 @@ from kintsugi.tables import migrate
 from kintsugi.telemetry.metrics import Metrics
 from kintsugi.telemetry.tracing import Tracing
 from kintsugi.turn import Office
+from kintsugi_contracts.base import Event
 from kintsugi_referral.app import application
 from kintsugi_referral.views import metadata
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine

@@ -6,13 +6,11 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+import kintsugi_events as e
 import pytest
 import pytest_asyncio
 from kintsugi.agenda import Result
 from kintsugi.clock import BusinessClock
-from kintsugi.contracts import events as e
-from kintsugi.contracts.base import Event
-from kintsugi.contracts.events.common import DiscardReason
 from kintsugi.envelope import Envelope, encode
 from kintsugi.http.problems import Problem
 from kintsugi.keyring import Missing
@@ -28,6 +26,8 @@ from kintsugi.tables import upgrade
 from kintsugi.telemetry.metrics import Metrics
 from kintsugi.telemetry.tracing import Tracing
 from kintsugi.turn import Office
+from kintsugi_contracts.base import Event
+from kintsugi_events.common import DiscardReason
 from kintsugi_notify.app import application
 from kintsugi_notify.handlers import service
 from sqlalchemy import text

@@ -12,14 +12,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import kintsugi_events as e
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from kintsugi.contracts import events as e
-from kintsugi.contracts.causes import Cause
 from kintsugi.kafka import Cluster
 from kintsugi.secrets import Secret
 from kintsugi.subscribe import Received, Retry, SubscribeError, Subscriber
 from kintsugi.subscribe.__main__ import main
+from kintsugi_contracts.causes import Cause
 from kintsugi_office.embedded.servers import free_port
 
 from tests.badrecords.producing import Producing, producing
@@ -32,7 +32,7 @@ PROGRAM = """
 import os, signal, sys
 from pathlib import Path
 
-from kintsugi.contracts.events import ConsentRecorded
+from kintsugi_events import ConsentRecorded
 from kintsugi.kafka import Cluster, Protocol, read_password
 from kintsugi.subscribe import Received, Subscriber
 

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from kintsugi.pack import load
-from kintsugi.pack.samples import load_script
+from kintsugi_country import load
+from kintsugi_country.samples import load_script
 from kintsugi_office import clock, running, topics
 from kintsugi_office.demo.desk import Desk, Ledger
 from kintsugi_office.demo.provider import Inbox

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from kintsugi import subject
-from kintsugi.contracts.causes import Cause
 from kintsugi.envelope import Envelope
 from kintsugi.subject import Hold, Progress, Verdict
+from kintsugi_contracts.causes import Cause
 
 from tests.model.relay import MOST, Relay
 from tests.model.shell import Loaded, Shell, Unit

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from kintsugi.contracts.causes import Cause
 from kintsugi.subject import Hold, missing
+from kintsugi_contracts.causes import Cause
 
 from tests.model.settings import NAMES, PARTITIONS
 from tests.model.shell import Shell, Unit

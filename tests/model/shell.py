@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from kintsugi import subject
-from kintsugi.contracts.causes import Cause
 from kintsugi.envelope import Envelope
 from kintsugi.subject import Hold, Progress, Verdict
+from kintsugi_contracts.causes import Cause
 
 from tests.model.settings import TYPES
 from tests.model.storage import ABSENT, About, Database, Entry, Event, Place, Queue, Row

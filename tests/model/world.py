@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Callable
 from random import Random
 
-from kintsugi.contracts.causes import Cause
 from kintsugi.subject import gap_cause, missing
+from kintsugi_contracts.causes import Cause
 
 from tests.model import operators
 from tests.model.relay import Relay

@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import kintsugi_events as e
 from kintsugi.auth import Caller
-from kintsugi.contracts import events as e
-from kintsugi.contracts.base import Event
-from kintsugi.pack import Instrument, Pack, load
 from kintsugi.testing import Given, Scenario
 from kintsugi_assessment.commands import AnswerItems
 from kintsugi_assessment.handlers import service
 from kintsugi_assessment.state import Assessment, AssessmentFile
+from kintsugi_contracts.base import Event
+from kintsugi_country import Instrument, Pack, load
 
 NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 PACK = load(Path(__file__).parents[2] / "countries" / "xa")

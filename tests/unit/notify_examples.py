@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import kintsugi_events as e
 from kintsugi.agenda import Outcome, Result
 from kintsugi.auth import Caller
-from kintsugi.contracts import events as e
-from kintsugi.pack import Agency, Directory, Pack, load
 from kintsugi.testing import Given, Scenario
+from kintsugi_country import Agency, Directory, Pack, load
 from kintsugi_notify.handlers import service
 from kintsugi_notify.state import CaseFile
 

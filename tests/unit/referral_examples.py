@@ -7,11 +7,11 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import kintsugi_events as e
 from kintsugi.auth import LinkSigner
-from kintsugi.contracts import events as e
-from kintsugi.contracts.base import Event, Sealed
-from kintsugi.pack import Agency, Directory, LocationType, Pack, Service, ServiceStatus, load
 from kintsugi.testing import Given, Scenario
+from kintsugi_contracts.base import Event, Sealed
+from kintsugi_country import Agency, Directory, LocationType, Pack, Service, ServiceStatus, load
 from kintsugi_referral.handlers import service
 from kintsugi_referral.links import Links
 from kintsugi_referral.state import CaseFile

@@ -8,13 +8,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import kintsugi_events as e
 from joserfc import jwe
 from joserfc.jwk import ECKey
 from kintsugi.agenda import Message, Outcome, Result
-from kintsugi.contracts import events as e
-from kintsugi.contracts.base import Event
-from kintsugi.pack import Integrator, Pack, load
 from kintsugi.testing import Given, Scenario
+from kintsugi_contracts.base import Event
+from kintsugi_country import Integrator, Pack, load
 from kintsugi_share.contract import EventSchemas
 from kintsugi_share.handlers import service
 from kintsugi_share.partners import Partners, contracts_of

@@ -18,7 +18,6 @@ from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from kintsugi.auth import AUDIENCE, Verifier, generate_keypair, issue, issuer_of
 from kintsugi.commands import Answer, CommandRequest, Done
-from kintsugi.contracts.base import Event
 from kintsugi.http.factory import create_app
 from kintsugi.http.health import Health
 from kintsugi.http.problems import Problem
@@ -29,6 +28,7 @@ from kintsugi.turn import Causation, Office
 from kintsugi_assessment.app import application
 from kintsugi_assessment.state import AssessmentFile
 from kintsugi_assessment.views import metadata
+from kintsugi_contracts.base import Event
 from pydantic import BaseModel
 from sqlalchemy import RowMapping, Select, create_engine, delete, insert
 from sqlalchemy.pool import StaticPool

@@ -6,19 +6,19 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import kintsugi_events as e
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from kintsugi.auth import Caller
-from kintsugi.contracts import events as e
-from kintsugi.contracts.base import Event, Sealed
-from kintsugi.contracts.causes import Cause
 from kintsugi.sealing import Erased
 from kintsugi.subject import Hold
 from kintsugi.testing import SUBJECT, Match
 from kintsugi_assessment.commands import Answered, Decline, ScheduleAssessment
 from kintsugi_assessment.domain import Standing, scorer
 from kintsugi_assessment.state import AssessmentFile, agenda, evolve
+from kintsugi_contracts.base import Event, Sealed
+from kintsugi_contracts.causes import Cause
 from pydantic import ValidationError
 
 from tests.unit.assessment_examples import (

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kintsugi.contracts.events import NeedBand
 from kintsugi_assessment.domain import counts, merged, objection
 from kintsugi_assessment.scoring import (
     FoundNeed,
@@ -19,6 +18,7 @@ from kintsugi_assessment.scoring import (
     needs,
     scored,
 )
+from kintsugi_events import NeedBand
 
 from tests.unit.assessment_examples import ALL_WELL, DEMO, domain, instrument
 

@@ -3,11 +3,11 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import kintsugi_events as e
 import pytest
-from kintsugi.contracts import events as e
-from kintsugi.contracts.causes import Cause
 from kintsugi.decoding import IGNORED, decode_event
 from kintsugi.envelope import Envelope
+from kintsugi_contracts.causes import Cause
 from kintsugi_referral.handlers import service
 
 ENVELOPE = Envelope(

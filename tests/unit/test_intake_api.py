@@ -22,12 +22,12 @@ from kintsugi.commands import Answer, CommandRequest, Done
 from kintsugi.http.factory import create_app
 from kintsugi.http.health import Health
 from kintsugi.http.problems import Problem
-from kintsugi.pack import load
 from kintsugi.service import Rejected
 from kintsugi.subject import Progress
 from kintsugi.telemetry.metrics import Metrics
 from kintsugi.testing import Scenario
 from kintsugi.turn import Causation, Subject
+from kintsugi_country import load
 from kintsugi_intake.api import BODY_RULES
 from kintsugi_intake.app import application
 from kintsugi_intake.state import IntakeFile

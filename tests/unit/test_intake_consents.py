@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given as forall
 from hypothesis import settings
 from hypothesis import strategies as st
-from kintsugi.contracts.events import (
+from kintsugi.testing import MONDAY_AT_TEN, Given, Match, Scenario
+from kintsugi_country import load
+from kintsugi_events import (
     CaseClosed,
     CaseOpened,
     CloseReason,
@@ -17,8 +19,6 @@ from kintsugi.contracts.events import (
     ConsentWithdrawn,
     Role,
 )
-from kintsugi.pack import load
-from kintsugi.testing import MONDAY_AT_TEN, Given, Match, Scenario
 from kintsugi_intake.commands import Consent, OpenCase
 from kintsugi_intake.handlers import service
 from kintsugi_intake.state import IntakeFile

@@ -6,9 +6,13 @@ from typing import Any
 
 import pytest
 from kintsugi.auth import Caller
-from kintsugi.contracts.base import Sealed
-from kintsugi.contracts.causes import Cause
-from kintsugi.contracts.events import (
+from kintsugi.sealing import ERASED, Erased
+from kintsugi.subject import Hold
+from kintsugi.testing import MONDAY_AT_TEN, SUBJECT, Given, Match, Scenario
+from kintsugi_contracts.base import Sealed
+from kintsugi_contracts.causes import Cause
+from kintsugi_country import load
+from kintsugi_events import (
     AssessmentOverdue,
     CaseClosed,
     CaseOpened,
@@ -18,10 +22,6 @@ from kintsugi.contracts.events import (
     ContactProfileChangedContact,
     Role,
 )
-from kintsugi.pack import load
-from kintsugi.sealing import ERASED, Erased
-from kintsugi.subject import Hold
-from kintsugi.testing import MONDAY_AT_TEN, SUBJECT, Given, Match, Scenario
 from kintsugi_intake.commands import ChangeContactProfile, CloseCase, GrantConsent, OpenCase, StopContact
 from kintsugi_intake.handlers import service
 from kintsugi_intake.state import IntakeFile, evolve

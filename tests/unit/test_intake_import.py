@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from kintsugi.contracts.events import CaseOpened, ContactProfileChanged, RiskRaised
-from kintsugi.pack import load
 from kintsugi.testing import Match, Scenario
+from kintsugi_country import load
+from kintsugi_events import CaseOpened, ContactProfileChanged, RiskRaised
 from kintsugi_intake import htcds
 from kintsugi_intake.commands import ImportCase
 from kintsugi_intake.handlers import service

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 from hypothesis import given as forall
 from hypothesis import strategies as st
-from kintsugi.contracts.events import (
+from kintsugi.testing import MONDAY_AT_TEN, Match, Scenario
+from kintsugi_country import load
+from kintsugi_events import (
     AgeBand,
     AgeBasis,
     Answer,
@@ -23,8 +25,6 @@ from kintsugi.contracts.events import (
     RiskReason,
     Urgency,
 )
-from kintsugi.pack import load
-from kintsugi.testing import MONDAY_AT_TEN, Match, Scenario
 from kintsugi_intake.commands import OpenCase
 from kintsugi_intake.domain import CROCKFORD, MINOR, age_band, as_heard, case_ref, guardian_contact, risk
 from kintsugi_intake.handlers import service

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from kintsugi.contracts.registry import event_types
+from kintsugi_contracts.registry import event_types
 from kintsugi_office.listening.choosing import Beginning, Unclear, Wanted, beginning, patterns
 from kintsugi_office.listening.heard import Heard, hear
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kintsugi.contracts.registry import by_type
+from kintsugi_contracts.registry import by_type
 from kintsugi_office.listening.formats import as_cloudevent, as_json
 from kintsugi_office.listening.heard import Heard, hear
 from kintsugi_office.listening.pretty import Pretty

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import httpx
+import kintsugi_events as e
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -18,7 +19,6 @@ from alembic.operations import Operations
 from kintsugi.agenda import Result
 from kintsugi.auth import AUDIENCE, Verifier, generate_keypair, issue, issuer_of
 from kintsugi.commands import Answer, CommandRequest, Done
-from kintsugi.contracts import events as e
 from kintsugi.http.factory import create_app
 from kintsugi.http.health import Health
 from kintsugi.http.problems import Problem

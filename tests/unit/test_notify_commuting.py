@@ -3,10 +3,10 @@
 from datetime import timedelta
 from typing import Any
 
+import kintsugi_events as e
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kintsugi.contracts import events as e
-from kintsugi.contracts.base import Sealed
+from kintsugi_contracts.base import Sealed
 from kintsugi_notify.handlers import service
 from kintsugi_notify.owed import agenda
 from kintsugi_notify.records import TaskStatus

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from kintsugi.contracts.registry import topic_files
 from kintsugi.service import EVERY
+from kintsugi_contracts.registry import topic_files
 from kintsugi_notify.handlers import service
 
 TOPICS = topic_files(Path(__file__).parents[2] / "contracts")

@@ -3,21 +3,21 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+import kintsugi_events as e
 import pytest
 from hypothesis import given as over
 from hypothesis import strategies as st
 from kintsugi.agenda import Delivery, Message, Postpone, Refuse, Result, Send
-from kintsugi.contracts import events as e
-from kintsugi.contracts.base import Event
-from kintsugi.contracts.causes import Cause
-from kintsugi.contracts.events import ContactProfileChangedContact as Contact
-from kintsugi.contracts.events import StaffTaskKind as Kind
-from kintsugi.contracts.events import TaskReason as Reason
-from kintsugi.contracts.events import WithheldReason as Why
-from kintsugi.pack import Pack
 from kintsugi.sealing import ERASED
 from kintsugi.subject import Hold
 from kintsugi.testing import SUBJECT, Given, Match
+from kintsugi_contracts.base import Event
+from kintsugi_contracts.causes import Cause
+from kintsugi_country import Pack
+from kintsugi_events import ContactProfileChangedContact as Contact
+from kintsugi_events import StaffTaskKind as Kind
+from kintsugi_events import TaskReason as Reason
+from kintsugi_events import WithheldReason as Why
 from kintsugi_notify.records import NotificationStatus
 from kintsugi_notify.state import CaseFile
 from kintsugi_notify.windows import is_open, zone_of

@@ -1,13 +1,13 @@
 """What staff are asked to do after something happened, and what becomes of a task."""
 
+import kintsugi_events as e
 import pytest
 from kintsugi.agenda import Deadline
-from kintsugi.contracts import events as e
-from kintsugi.contracts.base import Event
-from kintsugi.contracts.events import Role
-from kintsugi.contracts.events import StaffTaskKind as Kind
-from kintsugi.contracts.events import TaskReason as Reason
 from kintsugi.testing import Given, Match
+from kintsugi_contracts.base import Event
+from kintsugi_events import Role
+from kintsugi_events import StaffTaskKind as Kind
+from kintsugi_events import TaskReason as Reason
 from kintsugi_notify.domain import LADDER
 from kintsugi_notify.handlers.tasks import AcknowledgeTask
 from kintsugi_notify.records import Task, TaskStatus

@@ -3,10 +3,10 @@
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import kintsugi_events as e
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kintsugi.contracts import events as e
 from kintsugi_notify.windows import MARGIN, is_open, next_opening, usable, zone_of
 
 from tests.unit.notify_examples import window

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from kintsugi.pack import Finding, PackError, check, load
+from kintsugi_country import Finding, PackError, check, load
 from kintsugi_office.country import app
 from typer.testing import CliRunner
 

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kintsugi.pack.calendars import Calendar, Deadline, Holiday, due
+from kintsugi_country.calendars import Calendar, Deadline, Holiday, due
 from pydantic import ValidationError
 
 ZONE = ZoneInfo("Asia/Beirut")  # in 2026: an hour forward at midnight of 29 March, back at midnight of 25 October

@@ -5,13 +5,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
 
+import kintsugi_events as events
 import pytest
-from kintsugi.contracts import events
-from kintsugi.pack import ROLES, TEMPLATES, Pack, load
-from kintsugi.pack.directory import ServiceStatus
-from kintsugi.pack.hsds import OPT_IN_TYPES
-from kintsugi.pack.instrument import Band
-from kintsugi.pack.templates import Audience
+from kintsugi_country import ROLES, TEMPLATES, Pack, load
+from kintsugi_country.directory import ServiceStatus
+from kintsugi_country.hsds import OPT_IN_TYPES
+from kintsugi_country.instrument import Band
+from kintsugi_country.templates import Audience
 from pydantic import ValidationError
 
 FOLDER = Path(__file__).parents[2] / "countries" / "xa"

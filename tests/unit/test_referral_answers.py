@@ -4,8 +4,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+import kintsugi_events as e
 import pytest
-from kintsugi.contracts import events as e
 from kintsugi.testing import Given, Match
 from kintsugi_referral.commands import AcknowledgePurge, Answer, Cancel, Look, MarkAsError, OfferAgain
 from kintsugi_referral.domain import Status

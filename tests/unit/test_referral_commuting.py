@@ -2,9 +2,9 @@
 
 from typing import Any
 
+import kintsugi_events as e
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kintsugi.contracts import events as e
 from kintsugi_referral.state import CaseFile, agenda, evolve
 
 from tests.unit.referral_examples import NOW, assessed, case_opened, closed, consent, withdrawn

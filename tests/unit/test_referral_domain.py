@@ -3,7 +3,7 @@
 from itertools import product
 
 import pytest
-from kintsugi.contracts.events import MatchReason, ReferralStatus, StatusReason
+from kintsugi_events import MatchReason, ReferralStatus, StatusReason
 from kintsugi_referral.domain import (
     ANSWER_REASONS,
     REASON_REQUIRED,

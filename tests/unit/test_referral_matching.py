@@ -4,8 +4,8 @@ from datetime import date
 from typing import Any
 
 import pytest
-from kintsugi.contracts.events import MatchReason as R
-from kintsugi.pack import LocationType, Service, ServiceStatus
+from kintsugi_country import LocationType, Service, ServiceStatus
+from kintsugi_events import MatchReason as R
 from kintsugi_referral.matching import MOST_OPTIONS, Wanted, match
 
 from tests.unit.referral_examples import HARBOUR_ROOMS, HILL_HOUSE, NOW, OPEN_DOOR, entry, pack_with

@@ -4,8 +4,8 @@ from datetime import timedelta
 from html.parser import HTMLParser
 
 import pytest
-from kintsugi.contracts.events import AgeBand, ReferralSubStatus
-from kintsugi.contracts.events import ReferralStatus as Known
+from kintsugi_events import AgeBand, ReferralSubStatus
+from kintsugi_events import ReferralStatus as Known
 from kintsugi_referral.domain import ANSWER_REASONS, MAY_BE_UNATTENDED, WITH_PROVIDER, Status, answers
 from kintsugi_referral.page import Page, wordings
 from kintsugi_referral.shown import Facts, Reply, Shown

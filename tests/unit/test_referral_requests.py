@@ -3,13 +3,13 @@
 from dataclasses import replace
 from datetime import timedelta
 
+import kintsugi_events as e
 import pytest
-from kintsugi.contracts import events as e
-from kintsugi.contracts.base import Event
-from kintsugi.contracts.causes import Cause
-from kintsugi.pack import ServiceStatus
 from kintsugi.subject import Hold
 from kintsugi.testing import Given, Match
+from kintsugi_contracts.base import Event
+from kintsugi_contracts.causes import Cause
+from kintsugi_country import ServiceStatus
 from kintsugi_referral.commands import Cancel, Choose, OfferAgain
 from kintsugi_referral.domain import Status
 from kintsugi_referral.state import CaseFile

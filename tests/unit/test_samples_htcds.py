@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kintsugi.contracts.events import (
+from kintsugi_events import (
     AgeBand,
     AgeBasis,
     Answer,

@@ -5,9 +5,9 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from kintsugi.contracts.events import AgeBand, Answer, StatusReason
-from kintsugi.pack import Pack, PackError, load
-from kintsugi.pack.samples import CASES, Script, load_script
+from kintsugi_country import Pack, PackError, load
+from kintsugi_country.samples import CASES, Script, load_script
+from kintsugi_events import AgeBand, Answer, StatusReason
 from kintsugi_intake.htcds import Refused, Row, read
 
 FOLDER = Path(__file__).parents[2] / "countries" / "xa"

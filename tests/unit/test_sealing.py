@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kintsugi.contracts.base import Plaintext, Purpose, Sealed
 from kintsugi.sealing import BLOCK, ERASED, DataKey, Erased, SealError, seal, unseal
+from kintsugi_contracts.base import Plaintext, Purpose, Sealed
 
 FOLDER = Path(__file__).parents[2] / "contracts" / "sealing"
 VECTORS: dict[str, Any] = json.loads((FOLDER / "vectors.json").read_text(encoding="utf-8"))

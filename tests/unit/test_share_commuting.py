@@ -2,9 +2,9 @@
 
 from typing import Any
 
+import kintsugi_events as e
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kintsugi.contracts import events as e
 from kintsugi_share.owed import agenda
 from kintsugi_share.state import CaseFile, evolve
 from kintsugi_share.views import rows

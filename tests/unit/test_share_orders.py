@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+import kintsugi_events as e
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kintsugi.agenda import Deadline, Message, Outcome, Refuse, Result, Send
-from kintsugi.contracts import events as e
 from kintsugi.testing import Given
 from kintsugi_share.commands import AcknowledgePurge
 from kintsugi_share.state import CaseFile

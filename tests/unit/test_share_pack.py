@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from joserfc.jwk import ECKey
-from kintsugi.contracts.registry import schema_path
-from kintsugi.pack import check, load
-from kintsugi.pack.integrators import CLEAR, SEALED
+from kintsugi_contracts.registry import schema_path
+from kintsugi_country import check, load
+from kintsugi_country.integrators import CLEAR, SEALED
 
 ROOT = Path(__file__).parents[2]
 XA = ROOT / "countries" / "xa"

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
-from kintsugi.pack.integrators import CLEAR
 from kintsugi.relay import POLL_SECONDS
 from kintsugi.streams import AHEAD_MS, BEHIND_MS, FRESH_SECONDS
+from kintsugi_country.integrators import CLEAR
 from kintsugi_share import schemas
 from kintsugi_share.domain import FIELDS
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import kintsugi_events as e
 import pytest
 from kintsugi.agenda import Message, Outcome, Refuse, Result
-from kintsugi.contracts import events as e
 from kintsugi.sealing import ERASED
 from kintsugi.testing import SUBJECT, Match, Scenario
 from kintsugi_share.contract import EventSchemas

@@ -3,9 +3,9 @@
 from datetime import timedelta
 from typing import Any
 
+import kintsugi_events as e
 import pytest
 from kintsugi.agenda import Message, Outcome, Refuse, Result, Send
-from kintsugi.contracts import events as e
 from kintsugi.testing import Given, Match
 from kintsugi_share.commands import AcknowledgePurge
 from kintsugi_share.records import Purge

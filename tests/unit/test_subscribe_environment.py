@@ -6,9 +6,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-from kintsugi.contracts.events import ConsentRecorded
 from kintsugi.settings import SettingsError
 from kintsugi.subscribe import SubscribeError, Subscriber
+from kintsugi_events import ConsentRecorded
 from kintsugi_office import state
 from kintsugi_office.cli import app
 from kintsugi_office.project import Layout

@@ -8,10 +8,9 @@ import stat
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import kintsugi_events as e
 import pytest
 from aiokafka import TopicPartition
-from kintsugi.contracts import events as e
-from kintsugi.contracts.causes import Cause
 from kintsugi.kafka import Cluster
 from kintsugi.store.rows import Record
 from kintsugi.subscribe import CannotDo, Outcome, Received, Retry, State, StoreError
@@ -20,6 +19,7 @@ from kintsugi.subscribe.consumption import Consumption
 from kintsugi.subscribe.handling import Handling
 from kintsugi.subscribe.operating import discard, release
 from kintsugi.subscribe.store import Store
+from kintsugi_contracts.causes import Cause
 
 from tests.badrecords.records import Case, Draft
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from kintsugi.contracts.events.common import DiscardReason
+from kintsugi_events.common import DiscardReason
 from kintsugi_office import dead_letters, holds
 from kintsugi_office.operators import CannotDo, Operators, ServiceSilent, length
 from kintsugi_office.resend import moment_of

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from kintsugi.contracts.causes import Cause
+from kintsugi_contracts.causes import Cause
 from kintsugi_office.story import Story, build, short
 from kintsugi_office.telling import CAUSES, advice, as_json, tell
 

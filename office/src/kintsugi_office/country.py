@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from kintsugi.pack import DEADLINES, TEMPLATES, Pack, PackError, check, load
-from kintsugi.pack.samples import CASES, SCRIPT, load_script
+from kintsugi_country import DEADLINES, TEMPLATES, Pack, PackError, check, load
+from kintsugi_country.samples import CASES, SCRIPT, load_script
 
 from kintsugi_office.options import explained
 from kintsugi_office.project import ProjectNotFound, project_folder

@@ -17,7 +17,7 @@ from kintsugi_office.progress import say
 from kintsugi_office.project import Layout
 
 if TYPE_CHECKING:
-    from kintsugi.pack.integrators import Integrator
+    from kintsugi_country.integrators import Integrator
 
 app = typer.Typer(
     name="integrators", help="The partners that receive streams, and what the office hands them.", no_args_is_help=True
@@ -129,7 +129,7 @@ def _write(file: Path, text: str) -> None:
 
 
 def _declared(current: state.OfficeState) -> dict[str, "Integrator"]:
-    from kintsugi.pack import load
+    from kintsugi_country import load
 
     return {each.name: each for each in load(_of_country(current)).integrators}
 

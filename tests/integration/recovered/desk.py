@@ -8,8 +8,10 @@ from pathlib import Path
 
 from kintsugi.agenda import Agenda, Deadline, Delivery, Message, Outcome, Send
 from kintsugi.application import Application
-from kintsugi.contracts.base import Event
-from kintsugi.contracts.events import (
+from kintsugi.service import Context, Service, State
+from kintsugi.views import Rows, Views
+from kintsugi_contracts.base import Event
+from kintsugi_events import (
     About,
     AssessmentOverdue,
     CaseClosed,
@@ -21,8 +23,6 @@ from kintsugi.contracts.events import (
     StaffTaskKind,
     TaskReason,
 )
-from kintsugi.service import Context, Service, State
-from kintsugi.views import Rows, Views
 from pydantic import AwareDatetime, Field, SecretStr
 from sqlalchemy import Column, DateTime, MetaData, Table, Text
 

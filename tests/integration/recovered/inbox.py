@@ -7,7 +7,6 @@ from typing import Any
 from uuid import uuid4
 
 from kintsugi.clock import BusinessClock
-from kintsugi.contracts.registry import by_type
 from kintsugi.envelope import Envelope, decode, encode
 from kintsugi.keyring import Keyring
 from kintsugi.operations.repair import Repair
@@ -21,6 +20,7 @@ from kintsugi.tables import upgrade
 from kintsugi.telemetry.metrics import Metrics
 from kintsugi.telemetry.tracing import Tracing
 from kintsugi.turn import Office
+from kintsugi_contracts.registry import by_type
 from sqlalchemy import text
 
 from tests.integration.recovered.desk import application

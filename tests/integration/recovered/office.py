@@ -18,7 +18,6 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from kintsugi import tables
 from kintsugi.clock import BusinessClock
-from kintsugi.contracts.registry import by_type
 from kintsugi.envelope import Envelope, encode, source_of
 from kintsugi.keyring import Keyring
 from kintsugi.partitioning import PARTITIONS, partition_of
@@ -33,6 +32,7 @@ from kintsugi.telemetry.metrics import Metrics
 from kintsugi.telemetry.tracing import Tracing
 from kintsugi.transport import Consumption
 from kintsugi.turn import Office
+from kintsugi_contracts.registry import by_type
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, Generic
 
 from fastapi import APIRouter
+from kintsugi_country import Pack
 
 from kintsugi.channels import Channel
 from kintsugi.http.border import BodyRule
-from kintsugi.pack import Pack
 from kintsugi.service import S, Service
 from kintsugi.settings import Settings
 from kintsugi.views import Views

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Generic, Protocol
 
 from fastapi import Depends, Header, Request, Response
+from kintsugi_contracts.base import Event
 from pydantic import BaseModel
 from sqlalchemy import ColumnElement, RowMapping, Select, select
 
 from kintsugi.auth import Caller
-from kintsugi.contracts.base import Event
 from kintsugi.envelope import MAX_ID
 from kintsugi.http.problems import Problem
 from kintsugi.http.seen import LOOK_SECONDS, WAIT_SECONDS, not_caught_up, parse_seen

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from kintsugi_contracts.base import Event
+from kintsugi_contracts.causes import Cause
+from kintsugi_contracts.registry import by_type, decode
 from pydantic import ValidationError
 
-from kintsugi.contracts.base import Event
-from kintsugi.contracts.causes import Cause
-from kintsugi.contracts.registry import by_type, decode
 from kintsugi.envelope import Envelope
 from kintsugi.service import Service
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 
-from kintsugi.contracts.causes import Cause
+from kintsugi_contracts.causes import Cause
 
 MAX_ID = 200
 MAX_SEQUENCE = 2**53

@@ -10,11 +10,10 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from importlib.resources import files
 
+from kintsugi_contracts.base import Purpose
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
-
-from kintsugi.contracts.base import Purpose
 
 _PURPOSE = re.compile(r"[a-z][a-z_]{0,39}")
 _ROLE = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}")

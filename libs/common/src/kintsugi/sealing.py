@@ -86,7 +86,7 @@ class DataKey:
 
 
 class SealedValue(Protocol):
-    """What `unseal` needs: the wire form with its origin, as `kintsugi.contracts.base.Sealed` has it."""
+    """What `unseal` needs: the wire form with its origin, as `kintsugi_contracts.base.Sealed` has it."""
 
     @property
     def kid(self) -> str: ...

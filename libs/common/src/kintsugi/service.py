@@ -12,13 +12,13 @@ from datetime import datetime
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 import uuid_utils
+from kintsugi_contracts.base import Event, Purpose, Sealed, replaced
+from kintsugi_contracts.registry import versions_up
+from kintsugi_country import Pack
 from pydantic import BaseModel, ConfigDict
 
 from kintsugi.agenda import Agenda, Message, Outcome, Postpone, Refuse, Send, prefix
 from kintsugi.auth import Caller
-from kintsugi.contracts.base import Event, Purpose, Sealed, replaced
-from kintsugi.contracts.registry import versions_up
-from kintsugi.pack import Pack
 from kintsugi.sealing import Erased
 
 M = TypeVar("M", bound=BaseModel)

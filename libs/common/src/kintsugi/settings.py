@@ -7,10 +7,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, TypeVar
 
+from kintsugi_contracts.base import Purpose
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from kintsugi.contracts.base import Purpose
 from kintsugi.kafka import Cluster, Protocol, read_password
 
 

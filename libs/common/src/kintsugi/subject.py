@@ -10,7 +10,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from kintsugi.contracts.causes import Cause
+from kintsugi_contracts.causes import Cause
+
 from kintsugi.envelope import Envelope
 
 

@@ -18,10 +18,10 @@ from datetime import UTC, datetime
 from typing import Any, Generic
 
 import uuid_utils
+from kintsugi_contracts.base import Event, Plaintext, Sealed
 from pydantic import BaseModel
 
 from kintsugi.agenda import Agenda, Deadline, Message, Outcome, Postpone, Refuse, Send
-from kintsugi.contracts.base import Event, Plaintext, Sealed
 from kintsugi.envelope import Envelope
 from kintsugi.sealing import DataKey, Erased
 from kintsugi.service import Rejected, S, Service

@@ -12,10 +12,10 @@ from datetime import datetime
 from typing import Any, Generic
 
 import uuid_utils
+from kintsugi_contracts.base import Event, Plaintext, Sealed
 from pydantic import BaseModel
 
 from kintsugi.agenda import Agenda, Outcome
-from kintsugi.contracts.base import Event, Plaintext, Sealed
 from kintsugi.envelope import MAX_VALUE_BYTES, Envelope, source_of
 from kintsugi.sealing import Erased
 from kintsugi.service import CASE_ON_HOLD, EVERY, Context, Handler, Rejected, S, Service, Withheld

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from kintsugi.contracts.base import Plaintext, Sealed
+from kintsugi_contracts.base import Plaintext, Sealed
+
 from kintsugi.envelope import Envelope
 from kintsugi.sealing import ERASED, DataKey, Erased, seal, unseal
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
-from kintsugi.contracts.registry import ContractError
 from rich.console import Console
 
 from kintsugi_contracts import gate, page, report
 from kintsugi_contracts.asyncapi import command as asyncapi
 from kintsugi_contracts.folder import load
+from kintsugi_contracts.registry import ContractError
 from kintsugi_contracts.schema_changes import Verdict
 
 app = typer.Typer(

@@ -14,14 +14,14 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urljoin
 
 from jsonschema import Draft202012Validator
-from kintsugi.contracts.registry import ContractError, Reading, TopicFile
-from kintsugi.pack.findings import Finding
-from kintsugi.pack.source import Document, read, validate
 from pydantic import Field
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
+from kintsugi_contracts.documents import Document, read, validate
+from kintsugi_contracts.findings import Finding
 from kintsugi_contracts.formats import FORMATS
+from kintsugi_contracts.registry import ContractError, Reading, TopicFile
 
 Schema = dict[str, Any]
 Kind = Literal["accept", "reject"]

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from kintsugi.contracts.registry import ContractError
-from kintsugi.pack.findings import Finding
-
 from kintsugi_contracts import changes as files
 from kintsugi_contracts import majors, sealing_changes
 from kintsugi_contracts.changes import Change, merged
+from kintsugi_contracts.findings import Finding
 from kintsugi_contracts.folder import Folder, load
+from kintsugi_contracts.registry import ContractError
 from kintsugi_contracts.releases import Release, against, freeze, releases, same_as, tampered
 from kintsugi_contracts.rules import police
 from kintsugi_contracts.schema_changes import Verdict

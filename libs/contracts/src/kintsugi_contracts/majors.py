@@ -6,12 +6,11 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from kintsugi.contracts.registry import by_type, lifted
-from kintsugi.pack.findings import Finding
-
 from kintsugi_contracts import schema_changes
 from kintsugi_contracts.changes import Change, unsealed, whole
+from kintsugi_contracts.findings import Finding
 from kintsugi_contracts.folder import Event, Example, Folder, Version
+from kintsugi_contracts.registry import by_type, lifted
 from kintsugi_contracts.rules.models import unreadable
 from kintsugi_contracts.schema_changes import Verdict
 
@@ -97,7 +96,7 @@ def _upcasters(folder: Folder) -> Iterator[Finding]:
                 yield newest.document.finding(
                     [],
                     f"{version.type} cannot be read as {newest.type}: there is no upcaster",
-                    f'declare one in kintsugi.contracts.upcasters: @upcast("{version.type}", to="{newest.type}")',
+                    f'declare one in kintsugi_events.upcasters: @upcast("{version.type}", to="{newest.type}")',
                 )
 
 
@@ -161,16 +160,16 @@ def _lifted(prefix: str, version: Version, folder: Folder) -> Iterator[Finding]:
             reached = _lift(version, example)
         except Exception as error:  # whatever an upcaster raises is the finding
             said = f"the upcaster fails on this example: {type(error).__name__}: {error}"
-            yield Finding(name, 1, 1, said, "mend it in kintsugi.contracts.upcasters")
+            yield Finding(name, 1, 1, said, "mend it in kintsugi_events.upcasters")
             continue
         target = targets.get(reached[0]) if reached else None
         if reached and target and target is not version:
             for field in _dropped(example.document.data, json.loads(reached[1]), target):
                 said = f"lifted to version {target.major} this example loses `{field}`, which that version has"
-                yield Finding(name, 1, 1, said, "copy it in the upcaster in kintsugi.contracts.upcasters")
+                yield Finding(name, 1, 1, said, "copy it in the upcaster in kintsugi_events.upcasters")
             for breach in folder.validator(target.document).iter_errors(json.loads(reached[1])):
                 said = f"lifted to version {target.major} this example breaks its schema: {breach.message[:160]}"
-                yield Finding(name, 1, 1, said, "mend the upcaster in kintsugi.contracts.upcasters")
+                yield Finding(name, 1, 1, said, "mend the upcaster in kintsugi_events.upcasters")
     for purpose, document in event.newest.sealed.items():
         validator = folder.validator(document)
         for example in version.examples_of("accept", purpose):

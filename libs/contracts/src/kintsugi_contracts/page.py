@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from kintsugi.contracts.registry import ContractError
-from kintsugi.pack.source import nearest
 from rich.console import Console
 from rich.json import JSON
 from rich.padding import Padding
@@ -14,7 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from kintsugi_contracts.changes import whole
+from kintsugi_contracts.documents import nearest
 from kintsugi_contracts.folder import Folder, Version
+from kintsugi_contracts.registry import ContractError
 from kintsugi_contracts.shape import Kind, Shape
 
 _STYLE = {"public": "green", "internal": "", "personal": "yellow", "special": "red"}

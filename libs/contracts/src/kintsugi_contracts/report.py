@@ -7,12 +7,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from kintsugi.pack.findings import Finding
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
 from kintsugi_contracts.changes import Change
+from kintsugi_contracts.findings import Finding
 from kintsugi_contracts.folder import Folder
 from kintsugi_contracts.gate import Report
 from kintsugi_contracts.schema_changes import Verdict

@@ -6,10 +6,9 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from kintsugi.contracts.registry import ContractError
-
 from kintsugi_contracts.changes import Change
 from kintsugi_contracts.folder import Folder
+from kintsugi_contracts.registry import ContractError
 from kintsugi_contracts.schema_changes import Verdict
 
 VECTORS = "sealing/vectors.json"

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from kintsugi.pack.source import Document
-
+from kintsugi_contracts.documents import Document
 from kintsugi_contracts.schema_changes import Delta, Verdict
 from kintsugi_contracts.shape import Kind, Place, Shape
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kintsugi.contracts.registry import TopicFile
-
+from kintsugi_contracts.registry import TopicFile
 from kintsugi_contracts.schema_changes import Verdict
 
 Said = tuple[str, Verdict, tuple[str, ...], str]

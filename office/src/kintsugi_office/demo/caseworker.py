@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
-from kintsugi.pack import Pack
-from kintsugi.pack.samples import Pick, Script, ScriptedPerson, ScriptedProfile, ScriptedStory
+from kintsugi_country import Pack
+from kintsugi_country.samples import Pick, Script, ScriptedPerson, ScriptedProfile, ScriptedStory
 
 from kintsugi_office.demo.desk import Desk
 

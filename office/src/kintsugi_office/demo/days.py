@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from datetime import time as time_of_day
 from typing import Any
 
-from kintsugi.pack import Pack
-from kintsugi.pack.samples import Script
+from kintsugi_country import Pack
+from kintsugi_country.samples import Script
 
 from kintsugi_office import clock
 from kintsugi_office.demo.caseworker import Case, Caseworker, close_case

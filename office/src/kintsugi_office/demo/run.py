@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kintsugi.pack import Pack, load
-from kintsugi.pack.samples import CASES, Script, load_script
+from kintsugi_country import Pack, load
+from kintsugi_country.samples import CASES, Script, load_script
 
 from kintsugi_office import access, recover, running, topics
 from kintsugi_office.demo.checks import Check, of_days, of_evidence, of_figures

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from kintsugi.contracts.base import Event
-from kintsugi.contracts.causes import Cause
-from kintsugi.contracts.registry import by_type, is_known_name
 from kintsugi.envelope import Envelope, Headers, decode
+from kintsugi_contracts.base import Event
+from kintsugi_contracts.causes import Cause
+from kintsugi_contracts.registry import by_type, is_known_name
 from pydantic import ValidationError
 
 _READABLE = re.compile(r"[\x21-\x7e]{1,200}")

@@ -88,7 +88,7 @@ async def listen(
 
     ``find`` gives the subject that a reference means, and may read the topics that carry openings of cases.
     """
-    from kintsugi.contracts.registry import event_types, topic_files
+    from kintsugi_contracts.registry import event_types, topic_files
 
     from kintsugi_office.listening.choosing import Wanted, beginning, patterns
     from kintsugi_office.listening.reading import Tail

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from kintsugi.contracts.events import AssessmentAnswersSavedAssessment, AssessmentContext
-from kintsugi.pack import Instrument
 from kintsugi.sealing import Erased
 from kintsugi.service import Context, Rejected
+from kintsugi_country import Instrument
+from kintsugi_events import AssessmentAnswersSavedAssessment, AssessmentContext
 
 from kintsugi_assessment.commands import Answered
 from kintsugi_assessment.domain import merged, objection, scorer

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from kintsugi.commands import Done
-from kintsugi.contracts.events import SafetyDeteriorated
-from kintsugi.pack import Instrument
+from kintsugi_country import Instrument
+from kintsugi_events import SafetyDeteriorated
 from pydantic import BaseModel, ConfigDict
 
 from kintsugi_assessment.domain import Standing

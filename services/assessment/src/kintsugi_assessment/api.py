@@ -8,9 +8,9 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 from kintsugi.auth import Caller, require
 from kintsugi.commands import Commands, commands
-from kintsugi.contracts.events import AssessmentScheduled, Language
 from kintsugi.http.problems import Problem
-from kintsugi.pack import Instrument, Pack
+from kintsugi_country import Instrument, Pack
+from kintsugi_events import AssessmentScheduled, Language
 from pydantic import AwareDatetime
 from sqlalchemy import ColumnElement, RowMapping, select
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from kintsugi.contracts.base import Event
-from kintsugi.contracts.events import (
+from kintsugi.sealing import Erased
+from kintsugi.service import Context, Rejected
+from kintsugi_contracts.base import Event
+from kintsugi_country import Instrument
+from kintsugi_events import (
     AssessmentCompleted,
     AssessmentCompletedAssessment,
     AssessmentCompletedSealed,
@@ -16,9 +19,6 @@ from kintsugi.contracts.events import (
     SafetyDeterioratedAssessment,
     SafetyDeterioratedSealed,
 )
-from kintsugi.pack import Instrument
-from kintsugi.sealing import Erased
-from kintsugi.service import Context, Rejected
 
 from kintsugi_assessment.answering import Saved
 from kintsugi_assessment.scoring import changes, comparable, dropped, incomplete, needs, scored

@@ -10,8 +10,8 @@ from enum import StrEnum
 from typing import Literal
 
 from kintsugi.auth import Caller
-from kintsugi.contracts.events import AnswerKind, ItemAnswer
-from kintsugi.pack import Instrument
+from kintsugi_country import Instrument
+from kintsugi_events import AnswerKind, ItemAnswer
 
 NotScored = Literal["not_applicable", "declined", "insufficient_information"]
 GivenAnswer = int | NotScored | None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from kintsugi.contracts.base import Event, Purpose
-from kintsugi.contracts.events import (
+from kintsugi.service import Context, Rejected, Service, Withheld
+from kintsugi_contracts.base import Event, Purpose
+from kintsugi_events import (
     AnsweringStatus,
     AssessmentAnswersSaved,
     AssessmentAnswersSavedSealed,
@@ -15,7 +16,6 @@ from kintsugi.contracts.events import (
     AssessmentScheduled,
     CaseOpened,
 )
-from kintsugi.service import Context, Rejected, Service, Withheld
 
 from kintsugi_assessment.answering import answered, answers_of, instrument_of
 from kintsugi_assessment.commands import AnswerItems, Decline, ScheduleAssessment

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from kintsugi.contracts.events import AnswerKind, NeedBand
-from kintsugi.pack import Domain, Instrument, Need, Scale
+from kintsugi_country import Domain, Instrument, Need, Scale
+from kintsugi_events import AnswerKind, NeedBand
 
 from kintsugi_assessment.domain import Answers
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from functools import singledispatch
 
 from kintsugi.agenda import Agenda, Deadline
-from kintsugi.contracts.base import Event, Purpose, Sealed
-from kintsugi.contracts.events import (
+from kintsugi.service import State
+from kintsugi_contracts.base import Event, Purpose, Sealed
+from kintsugi_events import (
     AnsweringStatus,
     AssessmentAnswersSaved,
     AssessmentCompleted,
@@ -20,7 +21,6 @@ from kintsugi.contracts.events import (
     CaseOpened,
     Need,
 )
-from kintsugi.service import State
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from kintsugi_assessment.domain import OPEN, Standing

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from kintsugi.commands import Done
-from kintsugi.contracts.events import RiskRaised
+from kintsugi_events import RiskRaised
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import RowMapping
 

@@ -9,9 +9,9 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Body, Depends, Query, Request, Response
 from kintsugi.auth import Caller, require
 from kintsugi.commands import Commands, commands
-from kintsugi.contracts.events import Code
 from kintsugi.http.border import MIB, BodyRule
 from kintsugi.http.problems import Problem
+from kintsugi_events import Code
 from sqlalchemy import select
 
 from kintsugi_intake import htcds

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated
 
-from kintsugi.contracts import events
-from kintsugi.contracts.base import OpenEnum
+import kintsugi_events as events
+from kintsugi_contracts.base import OpenEnum
 from pydantic import BeforeValidator
 from pydantic_core import PydanticKnownError
 

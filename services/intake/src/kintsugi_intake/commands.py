@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from kintsugi.contracts import events
-from kintsugi.contracts.events import Agency, Area, Code, Country, Id, Language, TimeOfDay, TimeZone, Version
+import kintsugi_events as events
+from kintsugi_events import Agency, Area, Code, Country, Id, Language, TimeOfDay, TimeZone, Version
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
 from kintsugi_intake import codes

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC
 
-from kintsugi.contracts.events import ConsentDecision, ConsentPurpose, ConsentRecorded, ConsentWithdrawn, ObtainedFrom
 from kintsugi.service import Context, Rejected
+from kintsugi_events import ConsentDecision, ConsentPurpose, ConsentRecorded, ConsentWithdrawn, ObtainedFrom
 
 from kintsugi_intake.commands import GrantConsent, RefuseConsent, WithdrawConsent
 from kintsugi_intake.state import Consent, IntakeFile

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from kintsugi.contracts.events import (
+from kintsugi.sealing import Erased
+from kintsugi.service import Context, Rejected
+from kintsugi_events import (
     ContactBy,
     ContactChannel,
     ContactProfileChanged,
@@ -12,8 +14,6 @@ from kintsugi.contracts.events import (
     ContactProfileChangedSealed,
     ContactWindow,
 )
-from kintsugi.sealing import Erased
-from kintsugi.service import Context, Rejected
 
 from kintsugi_intake.commands import ChangeContactProfile, said
 from kintsugi_intake.domain import profile_objection, unverified

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import date
 
-from kintsugi.contracts.events import (
+from kintsugi_events import (
     AgeBand,
     AgeBasis,
     Answer,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kintsugi.contracts.base import Event, Purpose
-from kintsugi.contracts.events import CaseClosed, Role
 from kintsugi.service import Context, Service
+from kintsugi_contracts.base import Event, Purpose
+from kintsugi_events import CaseClosed, Role
 
 from kintsugi_intake.commands import (
     ChangeContactProfile,

@@ -22,7 +22,7 @@ from datetime import date
 from enum import StrEnum
 from typing import TypeVar
 
-from kintsugi.contracts.events import (
+from kintsugi_events import (
     AgeBand,
     AgeBasis,
     Answer,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from kintsugi.contracts.events import AgeBand, AgeBasis, ChannelKind, ContactBy
+from kintsugi_events import AgeBand, AgeBasis, ChannelKind, ContactBy
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from kintsugi_intake.commands import ChangeContactProfile, Channel, Harm, Identity, ImportCase, Trafficking

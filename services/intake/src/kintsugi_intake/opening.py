@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
-from kintsugi.contracts.events import (
+from kintsugi.service import Context, Rejected
+from kintsugi_events import (
     AgeBand,
     Answer,
     CaseOpened,
@@ -19,7 +20,6 @@ from kintsugi.contracts.events import (
     RiskRaised,
     TraffickingAssertion,
 )
-from kintsugi.service import Context, Rejected
 
 from kintsugi_intake.commands import Facts, Harm, ImportCase, said
 from kintsugi_intake.domain import age_band, alerts, case_ref, guardian_contact, risk

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from functools import singledispatch
 from typing import Literal
 
-from kintsugi.contracts.base import Event, Purpose, Sealed
-from kintsugi.contracts.events import (
+from kintsugi.service import State
+from kintsugi_contracts.base import Event, Purpose, Sealed
+from kintsugi_events import (
     AgeBand,
     Answer,
     CaseClosed,
@@ -27,7 +28,6 @@ from kintsugi.contracts.events import (
     RiskRaised,
     Urgency,
 )
-from kintsugi.service import State
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from kintsugi_intake.domain import MINOR

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from datetime import datetime
 
-from kintsugi.contracts.events import ReferralStatus, Role, StaffTaskKind, WithheldReason
+from kintsugi_events import ReferralStatus, Role, StaffTaskKind, WithheldReason
 
 Kind = StaffTaskKind
 Reason = WithheldReason

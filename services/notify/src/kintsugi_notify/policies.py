@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kintsugi.contracts.events import (
+from kintsugi.service import Allowed, Context, Judgement, Policy, Withheld
+from kintsugi_events import (
     AgeBand,
     ChannelKind,
     ConsentPurpose,
@@ -18,7 +19,6 @@ from kintsugi.contracts.events import (
     StaffTaskKind,
     WithheldReason,
 )
-from kintsugi.service import Allowed, Context, Judgement, Policy, Withheld
 
 from kintsugi_notify.records import Consent, Given, MailKind, ProviderMail
 from kintsugi_notify.state import CaseFile, consent_key

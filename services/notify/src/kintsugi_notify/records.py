@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from kintsugi.contracts.base import Sealed
-from kintsugi.contracts.events import (
+from kintsugi_contracts.base import Sealed
+from kintsugi_events import (
     About,
     Audience,
     ContactBy,

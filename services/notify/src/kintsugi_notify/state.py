@@ -6,8 +6,9 @@ import re
 from collections.abc import Callable, Mapping
 from functools import singledispatch
 
-from kintsugi.contracts.base import Event
-from kintsugi.contracts.events import (
+from kintsugi.service import State
+from kintsugi_contracts.base import Event
+from kintsugi_events import (
     About,
     AgeBand,
     AssessmentCompleted,
@@ -39,7 +40,6 @@ from kintsugi.contracts.events import (
     StaffTaskKind,
     TaskReason,
 )
-from kintsugi.service import State
 
 from kintsugi_notify.domain import ANSWERED, ENDS_WITH_THE_CASE, hold_task_id, notification_id, settled_by
 from kintsugi_notify.records import (

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Response
 from kintsugi.auth import Caller, require
 from kintsugi.commands import Commands, Done, commands
-from kintsugi.contracts.events import ReferralProposed
 from kintsugi.http.problems import Problem
+from kintsugi_events import ReferralProposed
 from pydantic import BaseModel
 from sqlalchemy import ColumnElement, RowMapping, select
 

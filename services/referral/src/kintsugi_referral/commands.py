@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from kintsugi.contracts.base import OpenEnum
-from kintsugi.contracts.events import StatusReason
+from kintsugi_contracts.base import OpenEnum
+from kintsugi_events import StatusReason
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 

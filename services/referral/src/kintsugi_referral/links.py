@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from kintsugi.auth import Claims, LinkError, LinkSigner
-from kintsugi.pack import Pack
 from kintsugi.secrets import read_key_file
 from kintsugi.settings import Profile, Settings, SettingsError
+from kintsugi_country import Pack
 
 LinkKind = Literal["answer", "purge"]
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)

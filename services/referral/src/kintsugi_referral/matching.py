@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, time
 
-from kintsugi.contracts.events import MatchReason
-from kintsugi.pack import LocationType, Pack, Service
+from kintsugi_country import LocationType, Pack, Service
+from kintsugi_events import MatchReason
 
 from kintsugi_referral.domain import OLDEST
 

@@ -13,7 +13,7 @@ from importlib.resources import files
 from urllib.parse import urlencode
 
 from fluent.runtime import FluentBundle, FluentResource
-from kintsugi.pack import Pack
+from kintsugi_country import Pack
 from starlette.responses import HTMLResponse
 
 from kintsugi_referral.shown import Facts, Reply, Shown

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from kintsugi.pack import Pack
 from kintsugi.service import CASE_ON_HOLD, Allowed, Context, Judgement, Withheld
+from kintsugi_country import Pack
 
 from kintsugi_referral.commands import Choose
 from kintsugi_referral.state import GRANTED, WITHDRAWN, CaseFile, Consent, Offer

@@ -8,7 +8,8 @@ from functools import singledispatch
 from typing import Any
 
 from kintsugi.agenda import Agenda, Deadline
-from kintsugi.contracts.events import (
+from kintsugi.service import CASE_ON_HOLD, State
+from kintsugi_events import (
     CaseClosed,
     CaseOpened,
     ConsentPurpose,
@@ -25,7 +26,6 @@ from kintsugi.contracts.events import (
     ReferralStatusChanged,
     ReferralWithheld,
 )
-from kintsugi.service import CASE_ON_HOLD, State
 from pydantic import BaseModel, ConfigDict, Field
 
 from kintsugi_referral.domain import TERMINAL, Status

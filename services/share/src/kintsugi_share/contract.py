@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from kintsugi.pack import SharePurpose
-from kintsugi.pack.integrators import CLEAR, SEALED
 from kintsugi.streams import AHEAD_MS, BEHIND_MS
+from kintsugi_country import SharePurpose
+from kintsugi_country.integrators import CLEAR, SEALED
 
 from kintsugi_share.domain import stream_key
 

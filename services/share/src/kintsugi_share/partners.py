@@ -20,9 +20,9 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from joserfc import jwe
 from joserfc.jwk import ECKey
 from jsonschema import Draft202012Validator
-from kintsugi.pack import Pack
 from kintsugi.secrets import read_key_file
 from kintsugi.settings import Profile, Settings, SettingsError
+from kintsugi_country import Pack
 
 from kintsugi_share.contract import ROOT, EventSchemas, record_schema, schema_id, sealed_schema
 from kintsugi_share.domain import stream_key

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from kintsugi.contracts.events import PurgeReason
 from kintsugi.service import Withheld
+from kintsugi_events import PurgeReason
 
 from kintsugi_share.records import GRANTED, WITHDRAWN, Consent
 from kintsugi_share.state import CaseFile

@@ -16,7 +16,7 @@ from hashlib import shake_256
 from pathlib import Path
 from typing import Any
 
-from kintsugi.pack import Integrator, PackError, SharePurpose, load
+from kintsugi_country import Integrator, PackError, SharePurpose, load
 
 from kintsugi_share.contract import (
     EventSchemas,

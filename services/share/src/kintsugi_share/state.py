@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from functools import singledispatch
 from typing import Any
 
-from kintsugi.contracts.base import Sealed
-from kintsugi.contracts.events import (
+from kintsugi.service import State
+from kintsugi_contracts.base import Sealed
+from kintsugi_events import (
     AssessmentCompleted,
     CaseClosed,
     CaseOpened,
@@ -30,7 +31,6 @@ from kintsugi.contracts.events import (
     ReferralStatusChanged,
     WithheldReason,
 )
-from kintsugi.service import State
 from pydantic import Field
 
 from kintsugi_share.domain import Facts, Request, month_of, stream_key

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from kintsugi.contracts.events import Certainty
 from kintsugi.views import Rows, Views
+from kintsugi_events import Certainty
 from sqlalchemy import Boolean, Column, DateTime, Index, Integer, MetaData, Table, Text
 from sqlalchemy.dialects.postgresql import ARRAY
 

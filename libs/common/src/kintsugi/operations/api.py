@@ -7,13 +7,13 @@ from datetime import datetime
 from typing import Annotated, Any, Generic, Literal
 
 from fastapi import APIRouter, Depends, Response
+from kintsugi_events.common import DiscardReason
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 from sqlalchemy import text
 
 from kintsugi.auth import Caller, require
 from kintsugi.clock import BusinessClock, ClockRefused
-from kintsugi.contracts.events.common import DiscardReason
 from kintsugi.http.problems import Problem, starting
 from kintsugi.operations import queries
 from kintsugi.operations.repair import Repair

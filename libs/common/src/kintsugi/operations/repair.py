@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Generic
 
+from kintsugi_contracts.registry import by_type
+from kintsugi_events import InputDiscarded
+from kintsugi_events.common import DiscardReason, Position
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.clock import BusinessClock
-from kintsugi.contracts.events import InputDiscarded
-from kintsugi.contracts.events.common import DiscardReason, Position
-from kintsugi.contracts.registry import by_type
 from kintsugi.decoding import decode_event
 from kintsugi.http.problems import Problem
 from kintsugi.service import S

@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Generic
 
-from kintsugi.contracts.base import Event
-from kintsugi.contracts.causes import Cause
-from kintsugi.contracts.events import InputDiscarded, InputHeld, InputReleased
-from kintsugi.contracts.registry import by_type
+from kintsugi_contracts.base import Event
+from kintsugi_contracts.causes import Cause
+from kintsugi_contracts.registry import by_type
+from kintsugi_events import InputDiscarded, InputHeld, InputReleased
+
 from kintsugi.decoding import decode_event
 from kintsugi.recovery.log import Entry, LogIncomplete
 from kintsugi.service import S, Service

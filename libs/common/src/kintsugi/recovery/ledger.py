@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic
 
-from kintsugi.contracts.causes import Cause
-from kintsugi.contracts.registry import by_type
+from kintsugi_contracts.causes import Cause
+from kintsugi_contracts.registry import by_type
+
 from kintsugi.recovery.fold import Folded
 from kintsugi.recovery.log import Entry, History
 from kintsugi.service import S, Service

@@ -9,12 +9,12 @@ from collections.abc import Awaitable
 from datetime import datetime
 from typing import Any
 
+import kintsugi_country as packs
 import structlog
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope
 from starlette.types import Send as AsgiSend
 
-from kintsugi import pack as packs
 from kintsugi.application import Application
 from kintsugi.auth import Verifier, issuer_of
 from kintsugi.channels import close

@@ -6,9 +6,9 @@ from importlib.metadata import entry_points, version
 from typing import Any
 
 import structlog
+from kintsugi_contracts.causes import Cause
 from sqlalchemy import text
 
-from kintsugi.contracts.causes import Cause
 from kintsugi.http.problems import Problem
 from kintsugi.operations.repair import Repair
 from kintsugi.runtime.loops import Beat

@@ -10,6 +10,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 import structlog
+from kintsugi_country import PackError
 
 from kintsugi import failpoints, logs
 from kintsugi.application import Application
@@ -17,7 +18,6 @@ from kintsugi.auth import AuthError
 from kintsugi.http.liveness import LivenessServer, Watchdog, beat_event_loop
 from kintsugi.kafka import Protocol
 from kintsugi.keyring import KeyringError
-from kintsugi.pack import PackError
 from kintsugi.runtime.database import CannotStart
 from kintsugi.runtime.process import STUCK_SECONDS, ServiceProcess
 from kintsugi.secrets import KeyFileError

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Generic
 
 import structlog
+from kintsugi_contracts.registry import by_type
 
 from kintsugi.clock import BusinessClock
-from kintsugi.contracts.registry import by_type
 from kintsugi.envelope import Parsed, decode
 from kintsugi.failpoints import reach
 from kintsugi.service import S

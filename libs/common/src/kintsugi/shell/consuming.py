@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from kintsugi.contracts.causes import Cause
+from kintsugi_contracts.causes import Cause
+
 from kintsugi.decoding import IGNORED, decode_event
 from kintsugi.envelope import Envelope, Parsed
 from kintsugi.service import S

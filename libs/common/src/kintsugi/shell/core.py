@@ -10,10 +10,10 @@ from functools import cached_property
 from typing import Any, Generic
 
 import structlog
+from kintsugi_contracts.causes import Cause
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from kintsugi.agenda import Agenda
-from kintsugi.contracts.causes import Cause
 from kintsugi.envelope import Envelope
 from kintsugi.keyring import Keyring, Missing
 from kintsugi.partitioning import PARTITIONS, partition_of

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Generic
 
+from kintsugi_contracts.causes import Cause
 from sqlalchemy import text
 
 from kintsugi.agenda import Deadline
 from kintsugi.clock import BusinessClock
-from kintsugi.contracts.causes import Cause
 from kintsugi.failpoints import reach
 from kintsugi.service import S
 from kintsugi.shell.core import Core

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
+from kintsugi_contracts.causes import Cause
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from kintsugi.contracts.causes import Cause
 from kintsugi.envelope import Envelope, decode
 from kintsugi.shell.writing import InputRow
 from kintsugi.store import statements as sql

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic
 
+from kintsugi_contracts.causes import Cause
 from sqlalchemy import text
 
 from kintsugi.agenda import Delivery, Message, Outcome, Postpone, Refuse, Result, Send
 from kintsugi.channels import Channel, DeliveryFailed, limits_of
 from kintsugi.clock import BusinessClock
-from kintsugi.contracts.causes import Cause
 from kintsugi.failpoints import reach
 from kintsugi.keyring import machine_seconds
 from kintsugi.service import CASE_ON_HOLD, S

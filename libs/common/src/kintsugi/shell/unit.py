@@ -8,13 +8,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Generic, TypeVar
 
+from kintsugi_contracts.base import Event
+from kintsugi_contracts.causes import Cause
+from kintsugi_events import InputHeld, InputReleased
+from kintsugi_events.common import InputKind, Position
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.agenda import Agenda
-from kintsugi.contracts.base import Event
-from kintsugi.contracts.causes import Cause
-from kintsugi.contracts.events import InputHeld, InputReleased
-from kintsugi.contracts.events.common import InputKind, Position
 from kintsugi.envelope import MAX_DEPTH, Envelope
 from kintsugi.service import S
 from kintsugi.shell.core import Core, KeyUnavailable, StaleUnit

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic
 
+from kintsugi_contracts.causes import Cause
 from pydantic_core import to_json
 from sqlalchemy import Table, bindparam, delete, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.agenda import Agenda, Deadline, Send, changes
-from kintsugi.contracts.causes import Cause
 from kintsugi.envelope import Envelope, encode
 from kintsugi.failpoints import reach
 from kintsugi.service import S

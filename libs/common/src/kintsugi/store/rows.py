@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from kintsugi_contracts.causes import Cause
 from pydantic_core import from_json, to_json
 from sqlalchemy import RowMapping
 
-from kintsugi.contracts.causes import Cause
 from kintsugi.envelope import Headers
 from kintsugi.subject import Cursor, Hold, Progress
 

@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import structlog
+from kintsugi_contracts.base import Event
+from kintsugi_contracts.causes import Cause
+from kintsugi_contracts.registry import by_type
 
-from kintsugi.contracts.base import Event
-from kintsugi.contracts.causes import Cause
-from kintsugi.contracts.registry import by_type
 from kintsugi.decoding import another_major, decode_value
 from kintsugi.envelope import Envelope, Parsed, decode
 from kintsugi.logs import failure

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from kintsugi.contracts.events import DiscardReason
-from kintsugi.contracts.registry import by_type
+from kintsugi_contracts.registry import by_type
+from kintsugi_events import DiscardReason
+
 from kintsugi.subscribe.record import Held, State
 from kintsugi.subscribe.store import Store
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from kintsugi.contracts.causes import Cause
+from kintsugi_contracts.causes import Cause
+
 from kintsugi.envelope import Envelope
 from kintsugi.store.rows import Record
 

@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from kintsugi.contracts.causes import Cause
+from kintsugi_contracts.causes import Cause
+
 from kintsugi.envelope import Envelope
 from kintsugi.store.rows import Record, dump_headers, load_headers
 from kintsugi.subject import Cursor

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TypeVar
 
 import structlog
+from kintsugi_contracts.base import Event
+from kintsugi_contracts.registry import ContractError, topic_files
 
 from kintsugi import logs
-from kintsugi.contracts.base import Event
-from kintsugi.contracts.registry import ContractError, topic_files
 from kintsugi.kafka import Cluster
 from kintsugi.settings import KafkaSettings, read
 from kintsugi.subscribe.consumption import Consumption

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from kintsugi.contracts.registry import ContractError
-
 from kintsugi_contracts.folder import Folder
+from kintsugi_contracts.registry import ContractError
 
 Node = dict[str, Any]
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from kintsugi.contracts.registry import ContractError
 
 from kintsugi_contracts.asyncapi import files
 from kintsugi_contracts.folder import load
+from kintsugi_contracts.registry import ContractError
 
 
 def register(app: typer.Typer) -> None:

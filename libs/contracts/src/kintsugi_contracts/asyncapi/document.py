@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
-from kintsugi.contracts.registry import ContractError, Reading
-
 from kintsugi_contracts.asyncapi.headers import BINDING_VERSION, forget_headers, service_trait, stream_key, stream_trait
 from kintsugi_contracts.folder import Folder, Topic, Version
+from kintsugi_contracts.registry import ContractError, Reading
 
 Node = dict[str, Any]
 

@@ -7,8 +7,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from kintsugi.contracts.registry import ContractError
-
 from kintsugi_contracts.asyncapi.bundle import bundle
 from kintsugi_contracts.asyncapi.document import of_party, parties, platform
 from kintsugi_contracts.asyncapi.files import as_yaml
@@ -16,6 +14,7 @@ from kintsugi_contracts.asyncapi.page import page
 from kintsugi_contracts.asyncapi.parser import Refused, check
 from kintsugi_contracts.folder import Folder, load
 from kintsugi_contracts.node import NodeUnavailable
+from kintsugi_contracts.registry import ContractError
 
 
 def pages(folder: Folder) -> dict[str, str]:

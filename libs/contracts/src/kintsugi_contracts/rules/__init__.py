@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kintsugi.pack.findings import Finding
-
+from kintsugi_contracts.findings import Finding
 from kintsugi_contracts.folder import Folder, examine
 from kintsugi_contracts.rules import examples, files, models, schemas, topics
 from kintsugi_contracts.rules.keywords import Keywords

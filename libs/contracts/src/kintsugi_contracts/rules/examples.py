@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
-from kintsugi.pack.findings import Finding
-from kintsugi.pack.source import Document
 
+from kintsugi_contracts.documents import Document
+from kintsugi_contracts.findings import Finding
 from kintsugi_contracts.folder import Example, Folder, Kind, Version
 
 LEAST: dict[tuple[Kind, bool], int] = {

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from kintsugi.pack.findings import Finding
-
+from kintsugi_contracts.findings import Finding
 from kintsugi_contracts.folder import COMMON, Event, Folder
 from kintsugi_contracts.rules.keywords import KINDS, PARTS
 

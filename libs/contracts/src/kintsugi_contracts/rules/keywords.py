@@ -10,13 +10,13 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
-from kintsugi.contracts.registry import ContractError
-from kintsugi.pack.findings import Finding
-from kintsugi.pack.source import Document, nearest, read
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
+from kintsugi_contracts.documents import Document, nearest, read
+from kintsugi_contracts.findings import Finding
 from kintsugi_contracts.folder import Folder
+from kintsugi_contracts.registry import ContractError
 
 KINDS = ("event", "sealed", "common", "stream", "topic", "stream-topic", "manifest")
 PARTS = "parts"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kintsugi.contracts.registry import by_type
-from kintsugi.pack.findings import Finding
 from pydantic import ValidationError
 
+from kintsugi_contracts.findings import Finding
 from kintsugi_contracts.folder import Example, Folder, Version
+from kintsugi_contracts.registry import by_type
 
-_MEND = "run `python -m kintsugi.contracts.generate`, and release the kit with it"
+_MEND = "run `python -m kintsugi_contracts.generate`, and release the kit with it"
 
 
 def findings(folder: Folder) -> Iterator[Finding]:

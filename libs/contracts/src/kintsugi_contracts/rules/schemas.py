@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from kintsugi.contracts.registry import ContractError
-from kintsugi.pack.findings import Finding
-from kintsugi.pack.source import Document
-
+from kintsugi_contracts.documents import Document
+from kintsugi_contracts.findings import Finding
 from kintsugi_contracts.folder import Folder, Version
+from kintsugi_contracts.registry import ContractError
 from kintsugi_contracts.shape import Kind, Place, Shape, shape
 
 IN_CLEAR = ("public", "internal")

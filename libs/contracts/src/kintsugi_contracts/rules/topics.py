@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kintsugi.pack.findings import Finding
-
+from kintsugi_contracts.findings import Finding
 from kintsugi_contracts.folder import Event, Folder, Topic
 from kintsugi_contracts.topic_changes import CLASSES
 

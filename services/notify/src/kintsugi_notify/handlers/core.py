@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from kintsugi.contracts.base import Event
-from kintsugi.contracts.events import About, Role, StaffTaskCreated, StaffTaskKind, TaskReason
 from kintsugi.service import Context, Service
+from kintsugi_contracts.base import Event
+from kintsugi_events import About, Role, StaffTaskCreated, StaffTaskKind, TaskReason
 
 from kintsugi_notify.domain import ENDS_WITH_THE_CASE, URGENT
 from kintsugi_notify.owed import agenda

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kintsugi.contracts.base import Event
-from kintsugi.contracts.events import (
+from kintsugi.service import Context
+from kintsugi_contracts.base import Event
+from kintsugi_events import (
     Answer,
     AssessmentOverdue,
     InputHeld,
@@ -23,7 +24,6 @@ from kintsugi.contracts.events import (
     StaffTaskKind,
     TaskReason,
 )
-from kintsugi.service import Context
 
 from kintsugi_notify.domain import after_withheld_referral
 from kintsugi_notify.handlers.core import HOLDS_GO_TO, about, service, task

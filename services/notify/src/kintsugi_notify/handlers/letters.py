@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kintsugi.contracts.base import Event
-from kintsugi.contracts.events import (
+from kintsugi.service import Context
+from kintsugi_contracts.base import Event
+from kintsugi_events import (
     About,
     Audience,
     NotificationWithheld,
@@ -14,7 +15,6 @@ from kintsugi.contracts.events import (
     TaskReason,
     WithheldReason,
 )
-from kintsugi.service import Context
 
 from kintsugi_notify.domain import URGENT, notification_id
 from kintsugi_notify.handlers.core import about, task

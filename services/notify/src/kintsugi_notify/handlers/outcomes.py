@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kintsugi.agenda import Outcome, Result
-from kintsugi.contracts.base import Event
-from kintsugi.contracts.events import (
+from kintsugi.service import Context
+from kintsugi_contracts.base import Event
+from kintsugi_events import (
     Audience,
     ChannelKind,
     FailureReason,
@@ -17,7 +18,6 @@ from kintsugi.contracts.events import (
     TaskReason,
     WithheldReason,
 )
-from kintsugi.service import Context
 
 from kintsugi_notify.domain import LADDER, after_withheld_notice, after_withheld_referral
 from kintsugi_notify.handlers.core import HOLDS_GO_TO, service, task

@@ -7,8 +7,10 @@ from email.utils import formataddr
 from typing import Any, Literal
 
 from kintsugi.agenda import Message, Postpone, Refuse, Send
-from kintsugi.contracts.base import Purpose
-from kintsugi.contracts.events import (
+from kintsugi.sealing import Erased
+from kintsugi.service import CASE_ON_HOLD, Context
+from kintsugi_contracts.base import Purpose
+from kintsugi_events import (
     Audience,
     ContactProfileChangedContact,
     PurgeRequestedContact,
@@ -16,8 +18,6 @@ from kintsugi.contracts.events import (
     Role,
     WithheldReason,
 )
-from kintsugi.sealing import Erased
-from kintsugi.service import CASE_ON_HOLD, Context
 from pydantic import SecretStr
 
 from kintsugi_notify.handlers.core import HOLDS_GO_TO, service

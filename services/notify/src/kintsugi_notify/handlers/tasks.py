@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kintsugi.contracts.base import Event
-from kintsugi.contracts.events import (
+from kintsugi.service import Context, Rejected
+from kintsugi_contracts.base import Event
+from kintsugi_events import (
     Role,
     StaffTaskAcknowledged,
     StaffTaskCreated,
     StaffTaskKind,
     TaskReason,
 )
-from kintsugi.service import Context, Rejected
 from pydantic import BaseModel, ConfigDict
 
 from kintsugi_notify.domain import LADDER, URGENT

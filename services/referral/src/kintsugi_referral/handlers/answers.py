@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from kintsugi.contracts.base import Event
-from kintsugi.contracts.events import (
+from kintsugi.service import Context, Rejected, Withheld
+from kintsugi_contracts.base import Event
+from kintsugi_events import (
     Certainty,
     DisclosureMade,
     DisclosureWay,
@@ -11,7 +12,6 @@ from kintsugi.contracts.events import (
     PurgeAcknowledged,
     ReferralSubStatus,
 )
-from kintsugi.service import Context, Rejected, Withheld
 
 from kintsugi_referral.commands import AcknowledgePurge, Answer, Link, Look
 from kintsugi_referral.domain import FACTS, MAY_BE_UNATTENDED, TERMINAL, Refusal, Status, answers, refusal

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from kintsugi.contracts.base import Event
-from kintsugi.contracts.events import Party, ReferralStatus, ReferralStatusChanged, ReferralSubStatus, StatusReason
 from kintsugi.service import Context, Rejected, Service
+from kintsugi_contracts.base import Event
+from kintsugi_events import Party, ReferralStatus, ReferralStatusChanged, ReferralSubStatus, StatusReason
 
 from kintsugi_referral.domain import Status
 from kintsugi_referral.links import Links

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from kintsugi.contracts.base import Event, Purpose
-from kintsugi.contracts.events import (
+from kintsugi.service import Context, Rejected
+from kintsugi_contracts.base import Event, Purpose
+from kintsugi_events import (
     CaseClosed,
     ConsentPurpose,
     ConsentWithdrawn,
@@ -15,7 +16,6 @@ from kintsugi.contracts.events import (
     PurgeRequestedContact,
     StatusReason,
 )
-from kintsugi.service import Context, Rejected
 
 from kintsugi_referral.commands import Cancel, MarkAsError
 from kintsugi_referral.domain import Party as Side

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from kintsugi.contracts.base import Event
-from kintsugi.contracts.events import (
+from kintsugi.service import Context, Rejected
+from kintsugi_contracts.base import Event
+from kintsugi_events import (
     AssessmentCompleted,
     NeedBand,
     Option,
@@ -14,7 +15,6 @@ from kintsugi.contracts.events import (
     ReferralProposed,
     StatusReason,
 )
-from kintsugi.service import Context, Rejected
 
 from kintsugi_referral.commands import OfferAgain
 from kintsugi_referral.domain import Status, ages

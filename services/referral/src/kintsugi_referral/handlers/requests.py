@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from kintsugi.contracts.base import Event, Purpose
-from kintsugi.contracts.events import (
+from kintsugi.service import Context, Rejected, Withheld
+from kintsugi_contracts.base import Event, Purpose
+from kintsugi_events import (
     Choice,
     ConsentPurpose,
     ConsentRecorded,
@@ -16,7 +17,6 @@ from kintsugi.contracts.events import (
     StatusReason,
     WithheldReason,
 )
-from kintsugi.service import Context, Rejected, Withheld
 
 from kintsugi_referral.commands import Choose
 from kintsugi_referral.domain import Status

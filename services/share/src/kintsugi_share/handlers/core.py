@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from kintsugi.contracts.base import Event
-from kintsugi.contracts.events import (
+from kintsugi.service import Context, Service, Withheld
+from kintsugi_contracts.base import Event
+from kintsugi_country import Integrator, Pack, SharePurpose
+from kintsugi_events import (
     Certainty,
     DisclosureDue,
     DisclosureMade,
@@ -16,8 +18,6 @@ from kintsugi.contracts.events import (
     PurgeReason,
     WithheldReason,
 )
-from kintsugi.pack import Integrator, Pack, SharePurpose
-from kintsugi.service import Context, Service, Withheld
 
 from kintsugi_share.domain import digest, projection, stream_key
 from kintsugi_share.owed import agenda

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from kintsugi.agenda import Outcome, Result
-from kintsugi.contracts.base import Event
-from kintsugi.contracts.events import PartnerPurgeAcknowledged, PartnerPurgeOverdue, PartnerPurgeSent
 from kintsugi.service import Context, Rejected
+from kintsugi_contracts.base import Event
+from kintsugi_events import PartnerPurgeAcknowledged, PartnerPurgeOverdue, PartnerPurgeSent
 
 from kintsugi_share.commands import AcknowledgePurge
 from kintsugi_share.handlers.core import service

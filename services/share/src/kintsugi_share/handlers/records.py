@@ -6,10 +6,10 @@ import json
 from datetime import datetime
 
 from kintsugi.agenda import Message, Outcome, Postpone, Refuse, Result, Send
-from kintsugi.contracts.base import Event, Purpose
-from kintsugi.contracts.events import CaseOpenedIdentity, Certainty, WithheldReason
 from kintsugi.sealing import Erased
 from kintsugi.service import Context, Withheld
+from kintsugi_contracts.base import Event, Purpose
+from kintsugi_events import CaseOpenedIdentity, Certainty, WithheldReason
 from pydantic import SecretStr
 
 from kintsugi_share.domain import projection, topic

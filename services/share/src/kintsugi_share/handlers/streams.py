@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from kintsugi.contracts.base import Event
-from kintsugi.contracts.events import (
+from kintsugi.service import Context
+from kintsugi_contracts.base import Event
+from kintsugi_events import (
     AssessmentCompleted,
     CaseClosed,
     CaseOpened,
@@ -13,7 +14,6 @@ from kintsugi.contracts.events import (
     ReferralRequested,
     ReferralStatusChanged,
 )
-from kintsugi.service import Context
 
 from kintsugi_share.handlers.core import follow, service
 from kintsugi_share.state import CaseFile
