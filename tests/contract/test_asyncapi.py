@@ -16,9 +16,9 @@ from kintsugi_contracts.asyncapi import files
 from kintsugi_contracts.asyncapi.__main__ import app
 from kintsugi_contracts.asyncapi.bundle import bundle
 from kintsugi_contracts.asyncapi.document import Party, of_party, parties, platform
+from kintsugi_contracts.errors import ContractError
 from kintsugi_contracts.folder import Folder, load
 from kintsugi_contracts.formats import FORMATS
-from kintsugi_contracts.registry import ContractError
 from typer.testing import CliRunner
 
 from tests.contract.streams import add_stream

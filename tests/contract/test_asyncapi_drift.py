@@ -19,8 +19,10 @@ from kintsugi.turn import Office
 from kintsugi_contracts.asyncapi.document import Party, of_party
 from kintsugi_contracts.asyncapi.drift import differences, unlike_handlers
 from kintsugi_contracts.base import Event
+from kintsugi_contracts.catalog import Catalog
 from kintsugi_contracts.folder import load
-from kintsugi_contracts.registry import by_type
+
+CATALOG = Catalog.installed()
 
 FOLDER = load(Path(__file__).parents[2] / "contracts")
 APPLICATIONS: dict[str, Application[Any]] = {
@@ -96,7 +98,7 @@ def test_a_service_that_publishes_by_itself_is_found() -> None:
 
 
 def test_a_handler_that_no_topic_file_names_and_a_declared_reader_without_one_are_found() -> None:
-    other = by_type("kintsugi.consent.recorded.v1")
+    other = CATALOG.by_type("kintsugi.consent.recorded.v1")
     assert other is not None
     taken = handled(APPLICATIONS["assessment"].service)
     found = unlike_handlers(document("assessment"), (taken - {"kintsugi.case.closed.v1"}) | {other.type}, service="it")

@@ -6,11 +6,13 @@ import json
 
 import pytest
 from kintsugi_contracts.base import Event
+from kintsugi_contracts.catalog import Catalog
 from kintsugi_contracts.folder import Example, Version
-from kintsugi_contracts.registry import by_type
 from pydantic import BaseModel, ValidationError
 
 from tests.contract.folders import FOLDER, called, examples
+
+CATALOG = Catalog.installed()
 
 Case = tuple[Version, Example]
 
@@ -18,7 +20,7 @@ Case = tuple[Version, Example]
 def model_of(case: Case) -> type[BaseModel]:
     """The model an example is for: the event's, or that of a sealed purpose."""
     version, example = case
-    event = by_type(version.type)
+    event = CATALOG.by_type(version.type)
     assert event is not None
     return event.purposes[example.purpose] if example.purpose else event
 

@@ -9,12 +9,16 @@ from typing import Any
 
 import pytest
 from kintsugi_contracts import base
+from kintsugi_contracts.catalog import Catalog
+from kintsugi_contracts.errors import ContractError
 from kintsugi_contracts.findings import Finding
 from kintsugi_contracts.folder import load
-from kintsugi_contracts.registry import ContractError, by_type, event_types, topic_files
 from kintsugi_contracts.rules import police
+from kintsugi_contracts.topic_file import topic_files
 
 from tests.contract.folders import CONTRACTS, FOLDER, Copy
+
+CATALOG = Catalog.installed()
 
 EVERYWHERE = {"input.held", "input.released", "input.discarded"}
 CLOSED = "events/case.closed/v1.schema.json"
@@ -47,11 +51,12 @@ def test_models_carry_what_the_topic_files_say() -> None:
     for event in FOLDER.events.values():
         topics = FOLDER.topics_of(event.name)
         for version in event.versions.values():
-            model = by_type(version.type)
+            model = CATALOG.by_type(version.type)
             assert model is not None
             assert model.service == ("*" if len(topics) > 1 else topics[0].spec.service)
             assert model.protective == topics[0].spec.events[event.name].protective
-    assert {m.type for m in event_types()} == {v.type for e in FOLDER.events.values() for v in e.versions.values()}
+    types = {m.type for m in CATALOG.event_types()}
+    assert types == {v.type for e in FOLDER.events.values() for v in e.versions.values()}
 
 
 def test_every_list_of_codes_has_a_code_for_what_a_consumer_does_not_know() -> None:

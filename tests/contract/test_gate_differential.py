@@ -149,7 +149,7 @@ def _model(schema: Schema, common: Schema, folder: Path, monkeypatch: pytest.Mon
     for name in ("common", "thing"):
         module = made[name] = ModuleType(f"made_{name}")
         monkeypatch.setitem(sys.modules, module.__name__, module)
-        exec(sources[f"{name}.py"].replace("kintsugi_events.common", "made_common"), vars(module))
+        exec(sources[f"{name}.py"].replace(f"{folder.name}.common", "made_common"), vars(module))
     model: type[Event] = made["thing"].ThingHappened
     model.model_rebuild()
     return model

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from kintsugi_contracts import gate, generate, registry
+from kintsugi_contracts import gate, generate
 from kintsugi_contracts.base import Event, Instant
+from kintsugi_contracts.catalog import Catalog, EventPackage, Upcaster
 from kintsugi_contracts.gate import Report
-from kintsugi_contracts.registry import upcast
 from kintsugi_contracts.releases import freeze
 from kintsugi_contracts.schema_changes import Verdict
-from kintsugi_events import CaseClosed, CloseReason, upcasters
+from kintsugi_events import CaseClosed, CloseReason
+from kintsugi_events.package import package
 
 from tests.contract.folders import Copy
 
@@ -31,10 +33,23 @@ class CaseClosedV2(Event):
     ended_at: Instant
 
 
+LISTED: list[Upcaster] = []
+
+
 @pytest.fixture(autouse=True)
 def _models(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(registry._BY_TYPE, NEW, CaseClosedV2)
-    monkeypatch.setattr(registry, "_UPCASTERS", {})
+    """The installed package, with the second version and the upcasters that a test lists."""
+    LISTED.clear()
+
+    def installed(cls: type[Catalog]) -> Catalog:
+        return cls([EventPackage(package.name, (*package.events, CaseClosedV2), package.contracts, tuple(LISTED))])
+
+    monkeypatch.setattr(Catalog, "installed", classmethod(installed))
+
+
+def upcast(function: Callable[[Any], Event]) -> None:
+    """The package lists this way from the first version to the second."""
+    LISTED.append(Upcaster(CaseClosed, CaseClosedV2, function))
 
 
 def _lift(event: CaseClosed) -> CaseClosedV2:
@@ -92,12 +107,12 @@ def told(report: Report) -> list[str]:
 
 
 def test_a_version_nobody_reads_or_writes_is_an_orphan(copy: Copy) -> None:
-    upcast(OLD, to=NEW)(_lift)
+    upcast(_lift)
     assert "no topic file names this schema" in told(gate.check(copy.path))
 
 
 def test_consumers_prepare_one_after_the_other(copy: Copy) -> None:
-    upcast(OLD, to=NEW)(_lift)
+    upcast(_lift)
     everybody = readers(copy)
     consumers(copy, everybody[0])
     report = gate.check(copy.path)
@@ -111,7 +126,7 @@ def test_consumers_prepare_one_after_the_other(copy: Copy) -> None:
 
 
 def test_it_is_accepted_when_every_consumer_takes_it_and_old_facts_are_lifted(copy: Copy) -> None:
-    upcast(OLD, to=NEW)(_lift)
+    upcast(_lift)
     consumers(copy, *readers(copy))
     written(copy)
     report = gate.check(copy.path)
@@ -125,7 +140,7 @@ def test_it_is_accepted_when_every_consumer_takes_it_and_old_facts_are_lifted(co
 
 
 def test_it_may_not_be_written_while_a_consumer_cannot_take_it(copy: Copy) -> None:
-    upcast(OLD, to=NEW)(_lift)
+    upcast(_lift)
     *ready, late = readers(copy)
     consumers(copy, *ready)
     written(copy)
@@ -148,7 +163,7 @@ def test_an_upcaster_that_fails_is_told_with_the_released_example_it_fails_on(co
             raise KeyError("nobody thought of this")
         return _lift(event)
 
-    upcast(OLD, to=NEW)(fails)
+    upcast(fails)
     said = "the upcaster fails on this example: KeyError: 'nobody thought of this'"
     assert _all(copy) == [said, said]
     name = "events/case.closed/examples/accept/survivor_request.json"
@@ -160,7 +175,7 @@ def test_an_upcaster_whose_result_breaks_the_schema_is_found(copy: Copy) -> None
     def invents(event: CaseClosed) -> CaseClosedV2:
         return _lift(event).model_copy(update={"reason": "gone_fishing"})
 
-    upcast(OLD, to=NEW)(invents)
+    upcast(invents)
     assert any(said.startswith("lifted to version 2 this example breaks its schema") for said in _all(copy))
 
 
@@ -170,7 +185,7 @@ def test_an_upcaster_that_forgets_a_field_is_found(copy: Copy) -> None:
         schema["properties"]["approved_role"] = role
 
     copy.change(SECOND, edit)
-    upcast(OLD, to=NEW)(_lift)
+    upcast(_lift)
     said = "lifted to version 2 this example loses `approved_role`, which that version has"
     assert said in _all(copy)
 
@@ -184,7 +199,7 @@ def test_the_only_version_of_an_event_that_goes_is_told_and_no_crash(copy: Copy)
 
 def test_a_new_major_does_not_excuse_a_lower_sensitivity(copy: Copy) -> None:
     copy.change(SECOND, lambda s: s["properties"]["reason"].__setitem__("x-sensitivity", "public"))
-    upcast(OLD, to=NEW)(_lift)
+    upcast(_lift)
     assert _all(copy) == []
     (change,) = (c for c in gate.check(copy.path).changes if c.verdict is Verdict.forbidden)
     assert change.said == "the sensitivity of `reason` was lowered from internal to public"
@@ -213,8 +228,3 @@ def test_the_generator_makes_models_for_versions_that_consumers_prepare_for(copy
 
     made = generate.modules(copy.path, tmp_path)
     assert f'type: ClassVar[str] = "{NEW}"' in made["intake.py"]
-
-
-def test_upcasters_are_there_for_whoever_decodes() -> None:
-
-    assert registry.upcasters is upcasters

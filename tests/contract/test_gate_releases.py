@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from kintsugi_contracts import gate
-from kintsugi_contracts.registry import ContractError
+from kintsugi_contracts.errors import ContractError
 from kintsugi_contracts.releases import Release, freeze, releases, same_as
 from kintsugi_contracts.schema_changes import Verdict
 

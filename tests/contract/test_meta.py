@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 from kintsugi_contracts.documents import Document, read
+from kintsugi_contracts.errors import ContractError
 from kintsugi_contracts.findings import Finding
-from kintsugi_contracts.registry import ContractError
 from kintsugi_contracts.rules.keywords import KINDS, PARTS, Keywords
 
 from tests.contract.folders import CONTRACTS

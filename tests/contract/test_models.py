@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from kintsugi_contracts import generate
 from kintsugi_contracts.base import Event, OpenEnum, Sealed
-from kintsugi_contracts.registry import by_type, event_types
+from kintsugi_contracts.catalog import Catalog
 from kintsugi_events import (
     CaseClosed,
     Cause,
@@ -28,6 +28,8 @@ from pydantic import ValidationError
 
 from tests.contract.folders import CONTRACTS, EVENTS, called, examples, json_of
 from tests.contract.test_examples import Case, model_of, schema_takes, written
+
+CATALOG = Catalog.installed()
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 ACCEPTED = examples("accept")
@@ -205,11 +207,11 @@ def test_a_deterioration_says_nothing_of_the_scores_in_clear() -> None:
 
 
 def test_protective_events_are_those_that_only_tighten() -> None:
-    assert {m for m in event_types() if m.protective} == {ConsentWithdrawn, ContactProfileChanged, RiskRaised}
+    assert {m for m in CATALOG.event_types() if m.protective} == {ConsentWithdrawn, ContactProfileChanged, RiskRaised}
 
 
 def test_the_class_of_an_event_follows_from_what_is_inside() -> None:
-    classes = {m.type.split(".", 1)[1]: m.dataclassification for m in event_types()}
+    classes = {m.type.split(".", 1)[1]: m.dataclassification for m in CATALOG.event_types()}
     assert classes["case.opened.v1"] == classes["assessment.completed.v1"] == "restricted"
     assert classes["referral.requested.v1"] == classes["contact_profile.changed.v1"] == "confidential"
     assert classes["case.closed.v1"] == "internal"
@@ -218,5 +220,5 @@ def test_the_class_of_an_event_follows_from_what_is_inside() -> None:
 def test_causes_of_holds_are_those_the_contract_lists() -> None:
     listed = json_of(EVENTS / "common.schema.json")["$defs"]["Cause"]["enum"]
     assert [c.value for c in Cause] == listed
-    assert by_type("kintsugi.input.held.v1") is not None
+    assert CATALOG.by_type("kintsugi.input.held.v1") is not None
     assert issubclass(Cause, OpenEnum)

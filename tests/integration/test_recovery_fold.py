@@ -20,6 +20,7 @@ from kintsugi.subject import Hold, Progress, advance, hold, missing, release, sk
 from kintsugi.turn import Causation, Office, Own, Stepper, Subject
 from kintsugi.vault import Vault
 from kintsugi_contracts.base import Event
+from kintsugi_contracts.catalog import Catalog
 from kintsugi_contracts.causes import Cause
 from kintsugi_events import (
     AssessmentOverdue,
@@ -33,6 +34,8 @@ from kintsugi_events.common import DiscardReason, InputKind, Position
 
 from tests.integration.recovered.desk import Desk, desk
 from tests.integration.recovered.office import case, example
+
+CATALOG = Catalog.installed()
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 PACK: Any = SimpleNamespace(tightened=lambda _service, _handler: ())
@@ -94,7 +97,7 @@ class Life:
         elif chance < 0.2:
             self._give_up(entry)
         else:
-            decoded = decode_event(desk, entry.envelope, entry.record.value)
+            decoded = decode_event(CATALOG, desk, entry.envelope, entry.record.value)
             self._take(self.stepper.event(self.subject, entry.envelope, decoded.event, NOW, lambda *_: None))
         return True
 
@@ -164,7 +167,7 @@ def test_the_fold_of_a_log_is_what_the_service_had(seed: int) -> None:
     life = Life(seed)
     for subject, count in life.moments:
         standing = Standing(subject.progress, "ok", 1)
-        folded = Fold(desk).run(subject.id, life.own[:count], life.sources, standing)
+        folded = Fold(desk, CATALOG).run(subject.id, life.own[:count], life.sources, standing)
         assert folded.subject == subject
 
 
@@ -174,7 +177,7 @@ def test_an_older_row_and_the_whole_log_give_the_latest_state_that_events_prove(
     latest = next((s for s, count in life.moments if count == len(life.own)), life.subject)
     for survived, _ in life.moments:
         standing = Standing(survived.progress, "ok", 1)
-        folded = Fold(desk).run(life.subject.id, life.own, life.sources, standing)
+        folded = Fold(desk, CATALOG).run(life.subject.id, life.own, life.sources, standing)
         assert folded.subject.progress.sequence == life.subject.progress.sequence
         for source in life.sources:
             proven = max(latest.progress.cursor(source), survived.progress.cursor(source))
@@ -184,9 +187,9 @@ def test_an_older_row_and_the_whole_log_give_the_latest_state_that_events_prove(
 @pytest.mark.parametrize("seed", range(60))
 def test_every_record_is_accounted_for_once_or_left_to_be_read(seed: int) -> None:
     life = Life(seed)
-    folded = Fold(desk).run(life.subject.id, life.own, life.sources)
+    folded = Fold(desk, CATALOG).run(life.subject.id, life.own, life.sources)
     history = History({entry.envelope.sequence: entry for entry in life.own}, life.sources)
-    ledger = Ledger(desk, {life.subject.id: history}, {life.subject.id: folded}, {})
+    ledger = Ledger(desk, {life.subject.id: history}, {life.subject.id: folded}, {}, CATALOG)
     topics = {f"xx.{name}.v1": (list(entries.values()), len(entries)) for name, entries in life.sources.items()}
 
     account = ledger.account(topics)
@@ -225,7 +228,7 @@ def test_causes_are_folded_before_their_effects(seed: int) -> None:
     listening = Service("notify", state=Told, evolve=Order())
     standing = Standing(life.subject.progress, "ok", 1)
 
-    folded = Fold(listening).run(life.subject.id, [], life.sources, standing)
+    folded = Fold(listening, CATALOG).run(life.subject.id, [], life.sources, standing)
 
     order = folded.subject.state.order
     assert len(order) == sum(len(entries) for entries in life.sources.values())
@@ -237,4 +240,4 @@ def test_causes_are_folded_before_their_effects(seed: int) -> None:
 def test_a_gap_among_own_events_is_refused() -> None:
     life = next(each for each in map(Life, range(50)) if len(each.own) > 2)
     with pytest.raises(LogIncomplete, match=r"event 3 .* and not 2"):
-        Fold(desk).run(life.subject.id, [life.own[0], *life.own[2:]], life.sources)
+        Fold(desk, CATALOG).run(life.subject.id, [life.own[0], *life.own[2:]], life.sources)

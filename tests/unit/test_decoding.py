@@ -7,8 +7,11 @@ import kintsugi_events as e
 import pytest
 from kintsugi.decoding import IGNORED, decode_event
 from kintsugi.envelope import Envelope
+from kintsugi_contracts.catalog import Catalog
 from kintsugi_contracts.causes import Cause
 from kintsugi_referral.handlers import service
+
+CATALOG = Catalog.installed()
 
 ENVELOPE = Envelope(
     id="0197a3f2-7c1e-7b3a-9a44-000000000001",
@@ -35,13 +38,13 @@ GOOD = b'{"reason":"goals_met","closed_at":"2027-03-02T11:00:00Z","approved_role
 def test_a_value_that_is_not_json_is_unreadable_and_json_that_is_not_the_event_violates_its_contract(
     value: bytes | None, cause: Cause
 ) -> None:
-    decoded = decode_event(service, ENVELOPE, value)
+    decoded = decode_event(CATALOG, service, ENVELOPE, value)
 
     assert (decoded.event, decoded.fault) == (None, cause)
 
 
 def test_a_good_value_becomes_its_event() -> None:
-    decoded = decode_event(service, ENVELOPE, GOOD)
+    decoded = decode_event(CATALOG, service, ENVELOPE, GOOD)
 
     assert isinstance(decoded.event, e.CaseClosed)
     assert decoded.fault is None
@@ -50,4 +53,4 @@ def test_a_good_value_becomes_its_event() -> None:
 def test_a_type_nobody_here_reads_is_ignored_whatever_its_body() -> None:
     unknown = replace(ENVELOPE, type="kintsugi.weather.changed.v1")
 
-    assert decode_event(service, unknown, b"\x00") is IGNORED
+    assert decode_event(CATALOG, service, unknown, b"\x00") is IGNORED

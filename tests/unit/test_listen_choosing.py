@@ -3,18 +3,21 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from kintsugi_contracts.registry import event_types
+from kintsugi_contracts.catalog import Catalog
 from kintsugi_office.listening.choosing import Beginning, Unclear, Wanted, beginning, patterns
 from kintsugi_office.listening.heard import Heard, hear
 
 from tests.badrecords.records import Case, Draft
 
+CATALOG = Catalog.installed()
+
 NOW = datetime(2026, 3, 2, 8, 30, tzinfo=UTC)
-KNOWN = {model.type for model in event_types()}
+KNOWN = {model.type for model in CATALOG.event_types()}
 
 
 def heard(draft: Draft) -> Heard:
-    return hear(f"xa.{draft.service}.v1", draft.partition, 7, 1_772_440_000_000, draft.key, draft.value, draft.headers)
+    topic, moment = f"xa.{draft.service}.v1", 1_772_440_000_000
+    return hear(CATALOG, topic, draft.partition, 7, moment, draft.key, draft.value, draft.headers)
 
 
 @pytest.mark.parametrize(

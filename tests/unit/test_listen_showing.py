@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kintsugi_contracts.registry import by_type
+from kintsugi_contracts.catalog import Catalog
 from kintsugi_office.listening.formats import as_cloudevent, as_json
 from kintsugi_office.listening.heard import Heard, hear
 from kintsugi_office.listening.pretty import Pretty
@@ -18,18 +18,27 @@ from rich.console import Console
 
 from tests.badrecords.records import EXAMPLES, STORIES, Case, Draft
 
+CATALOG = Catalog.installed()
+
 ALL = sorted(path for path in EXAMPLES.glob("*/examples/accept/*.json") if not path.name.startswith("sealed."))
 
 
 def lying(draft: Draft, offset: int = 7) -> Heard:
     return hear(
-        f"xa.{draft.service}.v1", draft.partition, offset, 1_772_440_000_000, draft.key, draft.value, draft.headers
+        CATALOG,
+        f"xa.{draft.service}.v1",
+        draft.partition,
+        offset,
+        1_772_440_000_000,
+        draft.key,
+        draft.value,
+        draft.headers,
     )
 
 
 def example(path: Path) -> Heard:
     """An example of the contracts as a record of its topic."""
-    model = by_type(f"kintsugi.{path.parts[-4]}.v1")
+    model = CATALOG.by_type(f"kintsugi.{path.parts[-4]}.v1")
     assert model is not None
     service = "notify" if model.service == "*" else model.service
     return lying(Case("xa").draft(model.decode(path.read_bytes()), 4, service=service, value=path.read_bytes()))

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from kintsugi.service import EVERY
-from kintsugi_contracts.registry import topic_files
+from kintsugi_contracts.catalog import EVERY
+from kintsugi_contracts.topic_file import topic_files
 from kintsugi_notify.handlers import service
 
 TOPICS = topic_files(Path(__file__).parents[2] / "contracts")

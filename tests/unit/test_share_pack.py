@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from joserfc.jwk import ECKey
-from kintsugi_contracts.registry import schema_path
+from kintsugi_contracts.topic_file import schema_path
 from kintsugi_country import check, load
 from kintsugi_country.integrators import CLEAR, SEALED
 

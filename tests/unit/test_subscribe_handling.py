@@ -19,9 +19,12 @@ from kintsugi.subscribe.consumption import Consumption
 from kintsugi.subscribe.handling import Handling
 from kintsugi.subscribe.operating import discard, release
 from kintsugi.subscribe.store import Store
+from kintsugi_contracts.catalog import Catalog
 from kintsugi_contracts.causes import Cause
 
 from tests.badrecords.records import Case, Draft
+
+CATALOG = Catalog.installed()
 
 GROUP = "xa.office.test"
 
@@ -37,7 +40,7 @@ class Desk:
     offsets: itertools.count[int] = field(default_factory=itertools.count)
 
     def __post_init__(self) -> None:
-        self.handling = Handling({e.ConsentRecorded: self.note, e.ConsentWithdrawn: self.note}, self.store)
+        self.handling = Handling({e.ConsentRecorded: self.note, e.ConsentWithdrawn: self.note}, self.store, CATALOG)
 
     async def note(self, event: e.ConsentRecorded | e.ConsentWithdrawn, record: Received) -> None:
         agency = event.agency or ""
@@ -119,7 +122,7 @@ async def test_what_was_released_is_left_to_the_next_member_once_the_group_is_sh
         desk.seen.append(record.subject)
         consumption.assigned([])
 
-    desk.handling = Handling({e.ConsentRecorded: handed_over}, desk.store)
+    desk.handling = Handling({e.ConsentRecorded: handed_over}, desk.store, CATALOG)
     consumption._handling = desk.handling
     await consumption._drain()
     assert len(desk.seen) == 1

@@ -20,11 +20,13 @@ from kintsugi.tables import upgrade
 from kintsugi.telemetry.metrics import Metrics
 from kintsugi.telemetry.tracing import Tracing
 from kintsugi.turn import Office
-from kintsugi_contracts.registry import by_type
+from kintsugi_contracts.catalog import Catalog
 from sqlalchemy import text
 
 from tests.integration.recovered.desk import application
 from tests.integration.recovered.office import _PACK, example
+
+CATALOG = Catalog.installed()
 
 
 class Inbox:
@@ -52,7 +54,7 @@ class Inbox:
 
     async def take(self, source: str, subject: str, event: str, sequence: int, **said: Any) -> Envelope:
         """One record of a source, from the contract's examples, in a batch of its own."""
-        model = by_type(f"kintsugi.{event}.v1")
+        model = CATALOG.by_type(f"kintsugi.{event}.v1")
         assert model is not None
         envelope = Envelope(
             id=str(uuid4()),

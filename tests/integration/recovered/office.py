@@ -32,12 +32,14 @@ from kintsugi.telemetry.metrics import Metrics
 from kintsugi.telemetry.tracing import Tracing
 from kintsugi.transport import Consumption
 from kintsugi.turn import Office
-from kintsugi_contracts.registry import by_type
+from kintsugi_contracts.catalog import Catalog
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from tests.infrastructure import Infrastructure, told
 from tests.integration.recovered.desk import application
+
+CATALOG = Catalog.installed()
 
 _CONTRACTS = Path(__file__).parents[3] / "contracts"
 _PACK: Any = SimpleNamespace(tightened=lambda _service, _handler: ())
@@ -88,7 +90,7 @@ class Scene:
         """One event of a source, from the examples of the contract; returns its sequence."""
         number = sequence or self.sent.get((service, subject), 0) + 1
         self.sent[(service, subject)] = max(number, self.sent.get((service, subject), 0))
-        model = by_type(f"kintsugi.{event}.v1")
+        model = CATALOG.by_type(f"kintsugi.{event}.v1")
         assert model is not None
         value = body or example(event)
         topic = self.topic(service)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from kintsugi_contracts.base import Event
+from kintsugi_contracts.catalog import Catalog
 from kintsugi_contracts.causes import Cause
-from kintsugi_contracts.registry import by_type, decode
 from pydantic import ValidationError
 
 from kintsugi.envelope import Envelope
@@ -29,22 +29,22 @@ class Decoded:
 IGNORED = Decoded()
 
 
-def decode_event(service: Service[Any], envelope: Envelope, value: bytes | None) -> Decoded:
+def decode_event(catalog: Catalog, service: Service[Any], envelope: Envelope, value: bytes | None) -> Decoded:
     """Reads a record's value by its type. Never raises.
 
     A type that the service has nothing to do with is ignored without reading its body; an unknown major version of
     a type it does take is a fault, since its meaning would be lost.
     """
-    model = by_type(envelope.type)
+    model = catalog.by_type(envelope.type)
     if model is None:
         taken = {*service.events, *(t for t in service.evolve.registry if t is not object)}
         return Decoded(fault=Cause.unknown_major) if another_major(taken, envelope.type) else IGNORED
-    version = service.reads_as(model)
-    return IGNORED if version is None else decode_value(model, envelope, value, version)
+    version = service.reads_as(model, catalog)
+    return IGNORED if version is None else decode_value(catalog, model, envelope, value, version)
 
 
 def decode_value(
-    model: type[Event], envelope: Envelope, value: bytes | None, version: type[Event] | None = None
+    catalog: Catalog, model: type[Event], envelope: Envelope, value: bytes | None, version: type[Event] | None = None
 ) -> Decoded:
     """Reads a record's value as ``model``, lifted to ``version`` or else the newest one; never raises."""
     if envelope.dataschema and envelope.dataschema != model.dataschema:
@@ -54,7 +54,7 @@ def decode_value(
     if _NUL in value:
         return Decoded(fault=Cause.contract_violation)
     try:
-        return Decoded(decode(model, value, source=envelope.source, id=envelope.id, to=version))
+        return Decoded(catalog.decode(model, value, source=envelope.source, id=envelope.id, to=version))
     except ValidationError as error:
         unreadable = any(each["type"] == "json_invalid" for each in error.errors(include_input=False))
         return Decoded(fault=Cause.unreadable_body if unreadable else Cause.contract_violation)

@@ -13,7 +13,7 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 
 import uuid_utils
 from kintsugi_contracts.base import Event, Purpose, Sealed, replaced
-from kintsugi_contracts.registry import versions_up
+from kintsugi_contracts.catalog import EVERY, Catalog
 from kintsugi_country import Pack
 from pydantic import BaseModel, ConfigDict
 
@@ -53,7 +53,6 @@ class Withheld:
 Judgement = Allowed | Withheld
 Policy = Callable[[Any, Any, "Context"], Judgement]
 CASE_ON_HOLD = "case_on_hold"
-EVERY = "*"
 
 
 class Open(Protocol):
@@ -198,16 +197,16 @@ class Service(Generic[S]):
             self._sources = registered, names
         return self._sources[1]
 
-    def takes(self, event: type[Event]) -> bool:
+    def takes(self, event: type[Event], catalog: Catalog) -> bool:
         """Whether a type has a handler or changes the state, as it is or read as a newer version."""
-        return self.reads_as(event) is not None
+        return self.reads_as(event, catalog) is not None
 
-    def reads_as(self, event: type[Event]) -> type[Event] | None:
+    def reads_as(self, event: type[Event], catalog: Catalog) -> type[Event] | None:
         """The version of a type that has a handler or changes the state; a type without any is ignored.
 
         While a new version is rolled out some services know it and some do not: each is given the one it knows.
         """
-        return next((v for v in versions_up(event) if v in self.events or v in self.evolve.registry), None)
+        return next((v for v in catalog.versions_up(event) if v in self.events or v in self.evolve.registry), None)
 
     def on(
         self,

@@ -13,12 +13,13 @@ from typing import Any, Generic
 
 import uuid_utils
 from kintsugi_contracts.base import Event, Plaintext, Sealed
+from kintsugi_contracts.catalog import EVERY
 from pydantic import BaseModel
 
 from kintsugi.agenda import Agenda, Outcome
 from kintsugi.envelope import MAX_VALUE_BYTES, Envelope, source_of
 from kintsugi.sealing import Erased
-from kintsugi.service import CASE_ON_HOLD, EVERY, Context, Handler, Rejected, S, Service, Withheld
+from kintsugi.service import CASE_ON_HOLD, Context, Handler, Rejected, S, Service, Withheld
 from kintsugi.subject import Progress, advance, emitted
 from kintsugi.vault import Vault
 

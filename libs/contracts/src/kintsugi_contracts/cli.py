@@ -14,8 +14,8 @@ from rich.console import Console
 
 from kintsugi_contracts import gate, page, report
 from kintsugi_contracts.asyncapi import command as asyncapi
+from kintsugi_contracts.errors import ContractError
 from kintsugi_contracts.folder import load
-from kintsugi_contracts.registry import ContractError
 from kintsugi_contracts.schema_changes import Verdict
 
 app = typer.Typer(

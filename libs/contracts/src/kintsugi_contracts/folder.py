@@ -19,9 +19,10 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
 from kintsugi_contracts.documents import Document, read, validate
+from kintsugi_contracts.errors import ContractError
 from kintsugi_contracts.findings import Finding
 from kintsugi_contracts.formats import FORMATS
-from kintsugi_contracts.registry import ContractError, Reading, TopicFile
+from kintsugi_contracts.topic_file import Reading, TopicFile
 
 Schema = dict[str, Any]
 Kind = Literal["accept", "reject"]

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from kintsugi_contracts import changes as files
 from kintsugi_contracts import majors, sealing_changes
+from kintsugi_contracts.catalog import Catalog
 from kintsugi_contracts.changes import Change, merged
+from kintsugi_contracts.errors import ContractError
 from kintsugi_contracts.findings import Finding
 from kintsugi_contracts.folder import Folder, load
-from kintsugi_contracts.registry import ContractError
 from kintsugi_contracts.releases import Release, against, freeze, releases, same_as, tampered
 from kintsugi_contracts.rules import police
 from kintsugi_contracts.schema_changes import Verdict
@@ -38,12 +39,15 @@ class Report:
         return not self.findings and all(c.verdict is Verdict.fine for c in self.changes)
 
 
-def check(contracts: Path, ref: str | None = None) -> Report:
+def check(contracts: Path, ref: str | None = None, catalog: Catalog | None = None) -> Report:
     """Judge a folder; with a git reference, also whether releases stand as they do there.
+
+    `catalog` holds the models that must read it: those that are installed, unless others are given.
 
     Raises ContractError when there is nothing to judge, or nothing to judge it by.
     """
-    folder, found = police(contracts)
+    catalog = catalog or Catalog.installed()
+    folder, found = police(contracts, catalog)
     standing = releases(contracts)
     broken = [*tampered(contracts), *(against(contracts, ref) if ref else ())]
     changes = sorted(set(broken), key=lambda c: (c.file, c.said))
@@ -52,7 +56,7 @@ def check(contracts: Path, ref: str | None = None) -> Report:
         frozen = {r.version: r.folder() for r in standing if f"release {r.version}" not in spoiled}
         changes += merged({version: _between(old, folder) for version, old in frozen.items()})
         changes += majors.changes(folder, frozen)
-        found = [*found, *majors.findings(folder, frozen)]
+        found = [*found, *majors.findings(folder, frozen, catalog)]
     changes = list(dict.fromkeys(changes))
     return Report(contracts, tuple(r.version for r in standing), tuple(sorted(set(found))), tuple(changes), folder)
 

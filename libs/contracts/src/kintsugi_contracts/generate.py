@@ -380,7 +380,7 @@ def main(argv: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     args.out.mkdir(exist_ok=True)
-    standing = {p.name: p.read_text(encoding="utf-8") for p in args.out.glob("*.py")}
+    standing = {p.name: text for p in args.out.glob("*.py") if (text := p.read_text(encoding="utf-8")).startswith(MARK)}
     stale = sorted(n for n in wanted.keys() | standing.keys() if wanted.get(n) != standing.get(n))
     if args.check:
         for name in stale:

@@ -7,28 +7,28 @@ from collections.abc import Iterator
 from typing import Any
 
 from kintsugi_contracts import schema_changes
+from kintsugi_contracts.catalog import Catalog
 from kintsugi_contracts.changes import Change, unsealed, whole
 from kintsugi_contracts.findings import Finding
 from kintsugi_contracts.folder import Event, Example, Folder, Version
-from kintsugi_contracts.registry import by_type, lifted
 from kintsugi_contracts.rules.models import unreadable
 from kintsugi_contracts.schema_changes import Verdict
 
 
-def findings(folder: Folder, releases: dict[str, Folder]) -> Iterator[Finding]:
+def findings(folder: Folder, releases: dict[str, Folder], catalog: Catalog) -> Iterator[Finding]:
     """What keeps new majors from being accepted, and what released examples today's consumers cannot read."""
-    yield from _upcasters(folder)
+    yield from _upcasters(folder, catalog)
     for release, old in releases.items():
         for event in old.events.values():
             for version in event.versions.values():
-                yield from _for_ever(f"released/{release}/", old, version, folder)
+                yield from _for_ever(f"released/{release}/", old, version, folder, catalog)
         for stream in old.streams:
             for version in stream.event.versions.values():
                 yield from _stream(f"released/{release}/", old, version, folder)
     for event in folder.events.values():
         for version in list(event.versions.values()):
             if version.major < max(event.versions):
-                yield from _lifted("", version, folder)
+                yield from _lifted("", version, folder, catalog)
 
 
 def changes(folder: Folder, releases: dict[str, Folder]) -> Iterator[Change]:
@@ -78,29 +78,29 @@ def _lowered(folder: Folder, before: Version, after: Version) -> Iterator[Change
             yield Change(Verdict.forbidden, delta.rule, document.name, line, subject, said, order)
 
 
-def _upcasters(folder: Folder) -> Iterator[Finding]:
+def _upcasters(folder: Folder, catalog: Catalog) -> Iterator[Finding]:
     """Each version but the newest needs a way up, as soon as a consumer takes the newer one."""
     for event in folder.events.values():
         for version in event.versions.values():
             newest = event.newest
             example = next(iter(version.examples_of("accept")), None)
-            if version.major == newest.major or by_type(version.type) is None or example is None:
+            if version.major == newest.major or catalog.by_type(version.type) is None or example is None:
                 continue
-            if unreadable(version, example):
+            if unreadable(version, example, catalog):
                 continue
             try:
-                reached = _lift(version, example)
+                reached = _lift(version, example, catalog)
             except Exception:  # noqa: S112 - told with the example it fails on
                 continue
             if reached is None or reached[0] != newest.type:
                 yield newest.document.finding(
                     [],
                     f"{version.type} cannot be read as {newest.type}: there is no upcaster",
-                    f'declare one in kintsugi_events.upcasters: @upcast("{version.type}", to="{newest.type}")',
+                    "write one and list it in the `upcasters` of the event's package",
                 )
 
 
-def _for_ever(prefix: str, old: Folder, version: Version, folder: Folder) -> Iterator[Finding]:
+def _for_ever(prefix: str, old: Folder, version: Version, folder: Folder, catalog: Catalog) -> Iterator[Finding]:
     """Every example of a release is valid by its own schema, and today's consumers read it."""
     for purpose, document in version.schemas():
         validator = old.validator(document)
@@ -108,10 +108,10 @@ def _for_ever(prefix: str, old: Folder, version: Version, folder: Folder) -> Ite
             name = prefix + example.document.name
             if not validator.is_valid(example.document.data):
                 yield Finding(name, 1, 1, "a released example that its own schema refuses", "put the release back")
-            elif why := unreadable(version, example):
+            elif why := unreadable(version, example, catalog):
                 said = f"today's consumers cannot read this released example: {why}"
                 yield Finding(name, 1, 1, said, "take the change back: records like it stand")
-    yield from _lifted(prefix, version, folder)
+    yield from _lifted(prefix, version, folder, catalog)
 
 
 def _stream(prefix: str, old: Folder, version: Version, folder: Folder) -> Iterator[Finding]:
@@ -128,12 +128,12 @@ def _stream(prefix: str, old: Folder, version: Version, folder: Folder) -> Itera
                 yield Finding(prefix + example.document.name, 1, 1, said, "put the schema back as it was released")
 
 
-def _lift(version: Version, example: Example) -> tuple[str, bytes] | None:
+def _lift(version: Version, example: Example, catalog: Catalog) -> tuple[str, bytes] | None:
     """The type a value reaches by upcasters, and the value it then is; None when an upcaster fails."""
-    model = by_type(version.type)
+    model = catalog.by_type(version.type)
     if model is None:
         return None
-    event = lifted(model.decode(example.document.text))
+    event = catalog.lifted(model.decode(example.document.text))
     return event.type, event.encode()
 
 
@@ -146,7 +146,7 @@ def _dropped(old: dict[str, Any], new: dict[str, Any], target: Version) -> Itera
     yield from (f"sealed.{p}" for p in old.get("sealed") or {} if p in purposes and p not in kept)
 
 
-def _lifted(prefix: str, version: Version, folder: Folder) -> Iterator[Finding]:
+def _lifted(prefix: str, version: Version, folder: Folder, catalog: Catalog) -> Iterator[Finding]:
     """Old examples, lifted, are valid by the schema of the version they reach."""
     event = folder.events.get(version.name)
     if event is None or not event.versions or version.major == event.newest.major:
@@ -154,22 +154,22 @@ def _lifted(prefix: str, version: Version, folder: Folder) -> Iterator[Finding]:
     targets = {v.type: v for v in event.versions.values()}
     for example in version.examples_of("accept"):
         name = prefix + example.document.name
-        if unreadable(version, example):
+        if unreadable(version, example, catalog):
             continue
         try:
-            reached = _lift(version, example)
+            reached = _lift(version, example, catalog)
         except Exception as error:  # whatever an upcaster raises is the finding
             said = f"the upcaster fails on this example: {type(error).__name__}: {error}"
-            yield Finding(name, 1, 1, said, "mend it in kintsugi_events.upcasters")
+            yield Finding(name, 1, 1, said, "fix the one listed in the event's package")
             continue
         target = targets.get(reached[0]) if reached else None
         if reached and target and target is not version:
             for field in _dropped(example.document.data, json.loads(reached[1]), target):
                 said = f"lifted to version {target.major} this example loses `{field}`, which that version has"
-                yield Finding(name, 1, 1, said, "copy it in the upcaster in kintsugi_events.upcasters")
+                yield Finding(name, 1, 1, said, "copy it in the upcaster listed in the event's package")
             for breach in folder.validator(target.document).iter_errors(json.loads(reached[1])):
                 said = f"lifted to version {target.major} this example breaks its schema: {breach.message[:160]}"
-                yield Finding(name, 1, 1, said, "mend the upcaster in kintsugi_events.upcasters")
+                yield Finding(name, 1, 1, said, "fix the upcaster listed in the event's package")
     for purpose, document in event.newest.sealed.items():
         validator = folder.validator(document)
         for example in version.examples_of("accept", purpose):

@@ -13,8 +13,8 @@ from rich.text import Text
 
 from kintsugi_contracts.changes import whole
 from kintsugi_contracts.documents import nearest
+from kintsugi_contracts.errors import ContractError
 from kintsugi_contracts.folder import Folder, Version
-from kintsugi_contracts.registry import ContractError
 from kintsugi_contracts.shape import Kind, Shape
 
 _STYLE = {"public": "green", "internal": "", "personal": "yellow", "special": "red"}

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from kintsugi_contracts.changes import Change
+from kintsugi_contracts.errors import ContractError
 from kintsugi_contracts.folder import Folder, load
-from kintsugi_contracts.registry import ContractError
 from kintsugi_contracts.rules.files import passing
 from kintsugi_contracts.schema_changes import Verdict
 

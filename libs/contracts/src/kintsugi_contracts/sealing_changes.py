@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from kintsugi_contracts.changes import Change
+from kintsugi_contracts.errors import ContractError
 from kintsugi_contracts.folder import Folder
-from kintsugi_contracts.registry import ContractError
 from kintsugi_contracts.schema_changes import Verdict
 
 VECTORS = "sealing/vectors.json"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kintsugi_contracts.registry import TopicFile
 from kintsugi_contracts.schema_changes import Verdict
+from kintsugi_contracts.topic_file import TopicFile
 
 Said = tuple[str, Verdict, tuple[str, ...], str]
 """The rule, its verdict, the place in the topic file, and what changed."""

@@ -42,7 +42,7 @@ def listen(
 
     Joins no consumer group and so disturbs nobody. --from means the log's time, which is the machine's clock.
     """
-    from kintsugi_contracts.registry import ContractError
+    from kintsugi_contracts.errors import ContractError
 
     from kintsugi_office.listening.choosing import Unclear
     from kintsugi_office.listening.reading import CannotListen

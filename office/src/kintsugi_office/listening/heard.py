@@ -15,8 +15,8 @@ from typing import Any
 
 from kintsugi.envelope import Envelope, Headers, decode
 from kintsugi_contracts.base import Event
+from kintsugi_contracts.catalog import Catalog
 from kintsugi_contracts.causes import Cause
-from kintsugi_contracts.registry import by_type, is_known_name
 from pydantic import ValidationError
 
 _READABLE = re.compile(r"[\x21-\x7e]{1,200}")
@@ -72,7 +72,14 @@ def brief(ce_type: str) -> str:
 
 
 def hear(
-    topic: str, partition: int, offset: int, timestamp_ms: int, key: bytes | None, value: bytes | None, headers: Headers
+    catalog: Catalog,
+    topic: str,
+    partition: int,
+    offset: int,
+    timestamp_ms: int,
+    key: bytes | None,
+    value: bytes | None,
+    headers: Headers,
 ) -> Heard:
     """What may be shown of a record. Never raises, whatever the bytes."""
     parsed = decode(headers, topic=topic, key=key, value=value)
@@ -82,7 +89,7 @@ def hear(
     if envelope is None or parsed.fault is not None:
         problem: Problem | None = Problem(str(parsed.fault or Cause.unknown))
     else:
-        data, sealed, problem = _body(envelope, value)
+        data, sealed, problem = _body(catalog, envelope, value)
     return Heard(
         topic=topic,
         partition=partition,
@@ -98,12 +105,14 @@ def hear(
     )
 
 
-def _body(envelope: Envelope, value: bytes | None) -> tuple[Mapping[str, Any] | None, tuple[str, ...], Problem | None]:
+def _body(
+    catalog: Catalog, envelope: Envelope, value: bytes | None
+) -> tuple[Mapping[str, Any] | None, tuple[str, ...], Problem | None]:
     if value is None:
         return None, (), Problem("tombstone")
-    model = by_type(envelope.type)
+    model = catalog.by_type(envelope.type)
     if model is None:
-        return None, (), Problem("unknown_major" if is_known_name(envelope.type) else "unknown_type")
+        return None, (), Problem("unknown_major" if catalog.is_known_name(envelope.type) else "unknown_type")
     if envelope.dataschema and envelope.dataschema != model.dataschema:
         return None, (), Problem(str(Cause.unknown_schema))
     try:

@@ -16,6 +16,7 @@ from aiokafka.errors import CorruptRecordException, KafkaError
 from kintsugi.kafka import Cluster
 from kintsugi.partitioning import partition_of
 from kintsugi.subscribe.joining import login_refused
+from kintsugi_contracts.catalog import Catalog
 
 from kintsugi_office.listening.choosing import Beginning
 from kintsugi_office.listening.heard import Heard, hear
@@ -57,6 +58,7 @@ class Tail:
     subject: str | None = None
     away: Callable[[bool], object] = bool
     done: int = 0
+    catalog: Catalog = field(default_factory=Catalog.installed)
     total: int = 0
     absent: list[str] = field(default_factory=list)
     _ends: dict[TopicPartition, int] = field(default_factory=dict)
@@ -203,7 +205,7 @@ class Tail:
         while heap:
             _, place, _ = heapq.heappop(heap)
             buffer = self._buffers[place]
-            merged.append(_heard(buffer.popleft()))
+            merged.append(_heard(self.catalog, buffer.popleft()))
             if buffer:
                 heapq.heappush(heap, (buffer[0].timestamp, place, buffer[0].offset))
             elif place in unfinished:
@@ -225,8 +227,9 @@ class Tail:
             self.away(gone)
 
 
-def _heard(record: Any) -> Heard:
+def _heard(catalog: Catalog, record: Any) -> Heard:
     return hear(
+        catalog,
         record.topic,
         record.partition,
         record.offset,

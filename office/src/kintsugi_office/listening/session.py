@@ -88,14 +88,16 @@ async def listen(
 
     ``find`` gives the subject that a reference means, and may read the topics that carry openings of cases.
     """
-    from kintsugi_contracts.registry import event_types, topic_files
+    from kintsugi_contracts.catalog import Catalog
+    from kintsugi_contracts.topic_file import topic_files
 
     from kintsugi_office.listening.choosing import Wanted, beginning, patterns
     from kintsugi_office.listening.reading import Tail
 
     start = beginning(asked.since, now)
     files = topic_files(contracts).values()
-    known = {model.type for model in event_types()} | {type_ for file in files for type_ in file.types()}
+    catalog = Catalog.installed()
+    known = {model.type for model in catalog.event_types()} | {type_ for file in files for type_ in file.types()}
     chosen = patterns(asked.types, known)
     subject = None
     if asked.case is not None:

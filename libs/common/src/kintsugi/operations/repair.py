@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Generic
 
-from kintsugi_contracts.registry import by_type
 from kintsugi_events import InputDiscarded
 from kintsugi_events.common import DiscardReason, Position
 from sqlalchemy import text
@@ -112,12 +111,11 @@ class Repair(Generic[S]):
             if ends_by_itself(loaded.subject.progress):
                 raise self._not_stored(*await self._awaited(unit, loaded, at.source, at.sequence))
             queued = await self._at(unit, loaded, at.source, at.sequence, at.input_id)
-            model = by_type(queued.envelope.type)
+            model = self._core.catalog.by_type(queued.envelope.type)
             protective = model is not None and model.protective
-            readable = (
-                queued.fault is None
-                and decode_event(self._core.service, queued.envelope, queued.record.value).event is not None
-            )
+            core, record = self._core, queued.record
+            decoded = decode_event(core.catalog, core.service, queued.envelope, record.value)
+            readable = queued.fault is None and decoded.event is not None
             if protective and readable:
                 raise Problem(
                     409,

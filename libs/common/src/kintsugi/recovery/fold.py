@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import Generic
 
 from kintsugi_contracts.base import Event
+from kintsugi_contracts.catalog import Catalog
 from kintsugi_contracts.causes import Cause
-from kintsugi_contracts.registry import by_type
 from kintsugi_events import InputDiscarded, InputHeld, InputReleased
 
 from kintsugi.decoding import decode_event
@@ -73,8 +73,9 @@ class Folded(Generic[S]):
 class Fold(Generic[S]):
     """Folds the subjects of one service."""
 
-    def __init__(self, service: Service[S]) -> None:
+    def __init__(self, service: Service[S], catalog: Catalog) -> None:
         self._service = service
+        self._catalog = catalog
         self._sources = sorted(service.subscribes)
         self._empty = service.state()
 
@@ -104,7 +105,7 @@ class Fold(Generic[S]):
             self._up_to(folded, sources, envelope.seen)
             notice = notices.get(envelope.sequence)
             self._own(folded, entry, notice)
-            if isinstance(notice, InputDiscarded) and _protective(notice, sources):
+            if isinstance(notice, InputDiscarded) and self._protective(notice, sources):
                 folded.blocked, blocked_at = True, envelope.sequence
         if standing is not None:
             self._up_to(folded, sources, {name: each.sequence for name, each in standing.progress.cursors.items()})
@@ -161,7 +162,7 @@ class Fold(Generic[S]):
         if passed is not None:
             folded.subject = replace(subject, progress=advance(subject.progress, envelope))
             return
-        decoded = decode_event(self._service, envelope, record.value)
+        decoded = decode_event(self._catalog, self._service, envelope, record.value)
         if fault := entry.parsed.fault or decoded.fault:
             raise _cannot(record, f"it is refused now ({fault}) and was applied once")
         state = subject.state if decoded.event is None else self._evolve(decoded.event, subject.state, record)
@@ -171,7 +172,7 @@ class Fold(Generic[S]):
         folded.events += 1
         subject, envelope, record = folded.subject, entry.envelope, entry.record
         progress, state = subject.progress, subject.state
-        decoded = decode_event(self._service, envelope, record.value)
+        decoded = decode_event(self._catalog, self._service, envelope, record.value)
         if decoded.fault is not None:
             raise _cannot(record, f"this release refuses it ({decoded.fault})")
         if decoded.event is not None:
@@ -193,6 +194,11 @@ class Fold(Generic[S]):
             return self._service.evolve(event, state)
         except Exception as error:
             raise _cannot(record, f"evolve raised {type(error).__name__}") from error
+
+    def _protective(self, notice: InputDiscarded, sources: Mapping[str, Mapping[int, Entry]]) -> bool:
+        entry = sources.get(notice.source, {}).get(notice.sequence or 0)
+        model = self._catalog.by_type(entry.envelope.type) if entry else None
+        return model is not None and model.protective
 
 
 def _hold(notice: InputHeld) -> Hold:
@@ -225,12 +231,6 @@ def _passed(
                 late = (n for n in sources.get(notice.source, {}) if held[1] < n < notice.sequence)
                 passed.update(((notice.source, sequence), "without") for sequence in late)
     return passed
-
-
-def _protective(notice: InputDiscarded, sources: Mapping[str, Mapping[int, Entry]]) -> bool:
-    entry = sources.get(notice.source, {}).get(notice.sequence or 0)
-    model = by_type(entry.envelope.type) if entry else None
-    return model is not None and model.protective
 
 
 def _cannot(record: Record, why: str) -> CannotFold:

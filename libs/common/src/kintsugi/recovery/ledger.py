@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic
 
+from kintsugi_contracts.catalog import Catalog
 from kintsugi_contracts.causes import Cause
-from kintsugi_contracts.registry import by_type
 
 from kintsugi.recovery.fold import Folded
 from kintsugi.recovery.log import Entry, History
@@ -47,8 +47,10 @@ class Ledger(Generic[S]):
         histories: Mapping[str, History],
         folded: Mapping[str, Folded[S]],
         known: Mapping[Place, str],
+        catalog: Catalog,
     ) -> None:
         self._service = service
+        self._catalog = catalog
         self._histories = histories
         self._folded = folded
         self._known = known
@@ -113,8 +115,8 @@ class Ledger(Generic[S]):
     def _applied(self, type_: str) -> str:
         status = self._statuses.get(type_)
         if status is None:
-            model = by_type(type_)
-            takes = model is not None and self._service.takes(model)
+            model = self._catalog.by_type(type_)
+            takes = model is not None and self._service.takes(model, self._catalog)
             status = self._statuses[type_] = "applied" if takes else "ignored"
         return status
 

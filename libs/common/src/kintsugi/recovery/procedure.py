@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Generic
 
 import asyncpg
+from kintsugi_contracts.catalog import Catalog
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
@@ -100,7 +101,8 @@ class Recovery(Generic[S]):
         office = Office(settings.country, None)
         self._own = office.topic(application.name)
         self._sources = sorted(office.topic(name) for name in application.service.subscribes)
-        self._fold = Fold(application.service)
+        self._catalog = Catalog.installed()
+        self._fold = Fold(application.service, self._catalog)
 
     async def run(self, *, compare: bool) -> Report:
         """See :func:`recover`."""
@@ -161,7 +163,7 @@ class Recovery(Generic[S]):
             folded[subject] = each
             report.events += each.events
             report.absent += len(each.absent)
-        ledger = Ledger(self._service, histories, folded, standing.inputs)
+        ledger = Ledger(self._service, histories, folded, standing.inputs, self._catalog)
         account = ledger.account({topic: (read.entries[topic], read.ends[topic]) for topic in self._sources})
         await swap.subjects(read.partition, list(folded.values()), standing.subjects)
         await swap.inputs(read.partition, account)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Generic
 
 import structlog
-from kintsugi_contracts.registry import by_type
 
 from kintsugi.clock import BusinessClock
 from kintsugi.envelope import Parsed, decode
@@ -122,7 +121,7 @@ def _keys(core: Core[S], parsed: Sequence[Parsed]) -> tuple[set[Wanted], set[Wan
     reads: set[Wanted] = set()
     seals: set[Wanted] = set()
     for each in parsed:
-        model = by_type(each.envelope.type) if each.envelope else None
+        model = core.catalog.by_type(each.envelope.type) if each.envelope else None
         handler = core.service.events.get(model) if model else None
         if handler is not None and each.envelope is not None:
             reads.update((each.envelope.subject, str(purpose)) for purpose in handler.reads)

@@ -74,7 +74,9 @@ class Consuming(Unit[S]):
     async def _apply(self, loaded: Loaded[S], queued: Queued) -> None:
         envelope, record = queued.envelope, queued.record
         decoded = (
-            IGNORED if envelope.subject in self.refuse else decode_event(self.core.service, envelope, record.value)
+            IGNORED
+            if envelope.subject in self.refuse
+            else decode_event(self.core.catalog, self.core.service, envelope, record.value)
         )
         fault = Cause.database_refused if envelope.subject in self.refuse else queued.fault or decoded.fault
         if fault is not None:

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any, Generic
 
 import structlog
+from kintsugi_contracts.catalog import Catalog
 from kintsugi_contracts.causes import Cause
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -84,6 +85,7 @@ class Core(Generic[S]):
     keyring: Keyring
     tracing: Tracing
     metrics: Metrics
+    catalog: Catalog = field(default_factory=Catalog.installed)
     movable_clock: bool = False
     fold_version: int = 1
     circuit: Circuit = field(default_factory=Circuit)

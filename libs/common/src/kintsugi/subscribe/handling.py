@@ -11,8 +11,8 @@ from typing import Any
 
 import structlog
 from kintsugi_contracts.base import Event
+from kintsugi_contracts.catalog import Catalog
 from kintsugi_contracts.causes import Cause
-from kintsugi_contracts.registry import by_type
 
 from kintsugi.decoding import another_major, decode_value
 from kintsugi.envelope import Envelope, Parsed, decode
@@ -31,7 +31,8 @@ Handler = Callable[[Any, Received], Awaitable[None] | None]
 class Handling:
     """The order of each subject, the calls of the handlers, and what is kept back."""
 
-    def __init__(self, handlers: Mapping[type[Event], Handler], store: Store) -> None:
+    def __init__(self, handlers: Mapping[type[Event], Handler], store: Store, catalog: Catalog) -> None:
+        self._catalog = catalog
         self._handlers = handlers
         self._stems = {stem(model.type) for model in handlers}
         self._store = store
@@ -127,13 +128,13 @@ class Handling:
         """What went wrong, if anything, and whether a handler was called."""
         if parsed.fault is not None:
             return Trouble(parsed.fault), False
-        model = by_type(envelope.type)
+        model = self._catalog.by_type(envelope.type)
         if model is None:
             unknown = another_major(self._handlers, envelope.type)
             return (Trouble(Cause.unknown_major) if unknown else None), False
         if stem(model.type) not in self._stems:
             return None, False
-        decoded = decode_value(model, envelope, record.value)
+        decoded = decode_value(self._catalog, model, envelope, record.value)
         if decoded.event is None:
             return Trouble(decoded.fault or Cause.unknown), False
         handler = self._handlers.get(type(decoded.event))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from kintsugi_contracts.registry import by_type
+from kintsugi_contracts.catalog import Catalog
 from kintsugi_events import DiscardReason
 
 from kintsugi.subscribe.record import Held, State
@@ -49,7 +49,7 @@ def discard(store: Store, number: int, reason: str, *, although_protective: bool
     kept = _number(store, number)
     if kept.state is State.waiting:
         raise CannotDo(f"Record {number} only waits behind another of its subject: release or discard that one")
-    model = by_type(kept.type or "")
+    model = Catalog.installed().by_type(kept.type or "")
     if model is not None and model.protective and not although_protective:
         raise CannotDo(
             f"Record {number} is {kept.type}, which protects a person. Mend the handler and release it; where it "

@@ -12,7 +12,9 @@ from typing import TypeVar
 
 import structlog
 from kintsugi_contracts.base import Event
-from kintsugi_contracts.registry import ContractError, topic_files
+from kintsugi_contracts.catalog import Catalog
+from kintsugi_contracts.errors import ContractError
+from kintsugi_contracts.topic_file import topic_files
 
 from kintsugi import logs
 from kintsugi.kafka import Cluster
@@ -121,7 +123,7 @@ class Subscriber:
             if store.is_new:
                 log.info("store_is_new", group=self.group)
             topics = self._topics()
-            handling = Handling(self._handlers, store)
+            handling = Handling(self._handlers, store, Catalog.installed())
             consumption = Consumption(handling, store, self._cluster, self.group, topics, session_ms=self._session_ms)
             await consumption.run(stop, until_end=until_end)
         finally:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from kintsugi_contracts.errors import ContractError
 from kintsugi_contracts.folder import Folder
-from kintsugi_contracts.registry import ContractError
 
 Node = dict[str, Any]
 

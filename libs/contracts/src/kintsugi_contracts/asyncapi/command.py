@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from kintsugi_contracts.asyncapi import files
+from kintsugi_contracts.errors import ContractError
 from kintsugi_contracts.folder import load
-from kintsugi_contracts.registry import ContractError
 
 
 def register(app: typer.Typer) -> None:

@@ -9,8 +9,9 @@ from importlib import metadata
 from typing import Any
 
 from kintsugi_contracts.asyncapi.headers import BINDING_VERSION, forget_headers, service_trait, stream_key, stream_trait
+from kintsugi_contracts.errors import ContractError
 from kintsugi_contracts.folder import Folder, Topic, Version
-from kintsugi_contracts.registry import ContractError, Reading
+from kintsugi_contracts.topic_file import Reading
 
 Node = dict[str, Any]
 

@@ -12,9 +12,9 @@ from kintsugi_contracts.asyncapi.document import of_party, parties, platform
 from kintsugi_contracts.asyncapi.files import as_yaml
 from kintsugi_contracts.asyncapi.page import page
 from kintsugi_contracts.asyncapi.parser import Refused, check
+from kintsugi_contracts.errors import ContractError
 from kintsugi_contracts.folder import Folder, load
 from kintsugi_contracts.node import NodeUnavailable
-from kintsugi_contracts.registry import ContractError
 
 
 def pages(folder: Folder) -> dict[str, str]:

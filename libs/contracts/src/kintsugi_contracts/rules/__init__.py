@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from kintsugi_contracts.catalog import Catalog
 from kintsugi_contracts.findings import Finding
 from kintsugi_contracts.folder import Folder, examine
 from kintsugi_contracts.rules import examples, files, models, schemas, topics
 from kintsugi_contracts.rules.keywords import Keywords
 
 
-def police(path: Path) -> tuple[Folder | None, list[Finding]]:
+def police(path: Path, catalog: Catalog | None = None) -> tuple[Folder | None, list[Finding]]:
     """The folder at `path` and every breach of its rules; no folder when a file cannot be read or is misspelt.
+
+    `catalog` holds the models that must read the examples: those that are installed, unless others are given.
 
     Raises ContractError when there is nothing to check at `path`.
     """
@@ -22,6 +25,7 @@ def police(path: Path) -> tuple[Folder | None, list[Finding]]:
     found = [*keywords.findings(folder), *schemas.references(folder), *schemas.patterns(folder)]
     if found:  # what other rules would say of a misspelt schema only confuses
         return None, sorted(found)
-    for rule in (files, schemas, topics, examples, models):
+    for rule in (files, schemas, topics, examples):
         found += rule.findings(folder)
+    found += models.findings(folder, catalog or Catalog.installed())
     return folder, sorted(set(found))

@@ -14,9 +14,9 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
 from kintsugi_contracts.documents import Document, nearest, read
+from kintsugi_contracts.errors import ContractError
 from kintsugi_contracts.findings import Finding
 from kintsugi_contracts.folder import Folder
-from kintsugi_contracts.registry import ContractError
 
 KINDS = ("event", "sealed", "common", "stream", "topic", "stream-topic", "manifest")
 PARTS = "parts"

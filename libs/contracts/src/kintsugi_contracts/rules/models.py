@@ -6,28 +6,28 @@ from collections.abc import Iterator
 
 from pydantic import ValidationError
 
+from kintsugi_contracts.catalog import Catalog
 from kintsugi_contracts.findings import Finding
 from kintsugi_contracts.folder import Example, Folder, Version
-from kintsugi_contracts.registry import by_type
 
 _MEND = "run `python -m kintsugi_contracts.generate`, and release the kit with it"
 
 
-def findings(folder: Folder) -> Iterator[Finding]:
+def findings(folder: Folder, catalog: Catalog) -> Iterator[Finding]:
     """Events without a model, and examples their model cannot read. Partners' streams have no models."""
     for event in folder.events.values():
         for version in event.versions.values():
-            if by_type(version.type) is None:
+            if catalog.by_type(version.type) is None:
                 yield version.document.finding([], f"{version.type} has no Python model", _MEND)
                 continue
             for example in version.examples:
-                if example.kind == "accept" and (why := unreadable(version, example)):
+                if example.kind == "accept" and (why := unreadable(version, example, catalog)):
                     yield example.document.finding([], f"the model cannot read this example: {why}", _MEND)
 
 
-def unreadable(version: Version, example: Example) -> str | None:
+def unreadable(version: Version, example: Example, catalog: Catalog) -> str | None:
     """Why today's consumers cannot read an example of a version; None when they can."""
-    model = by_type(version.type)
+    model = catalog.by_type(version.type)
     if model is None:
         return f"no model of {version.type}"
     try:

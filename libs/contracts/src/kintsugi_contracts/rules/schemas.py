@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 
 from kintsugi_contracts.documents import Document
+from kintsugi_contracts.errors import ContractError
 from kintsugi_contracts.findings import Finding
 from kintsugi_contracts.folder import Folder, Version
-from kintsugi_contracts.registry import ContractError
 from kintsugi_contracts.shape import Kind, Place, Shape, shape
 
 IN_CLEAR = ("public", "internal")
