@@ -60,7 +60,7 @@ def test_models_carry_what_the_topic_files_say() -> None:
 
 
 def test_every_list_of_codes_has_a_code_for_what_a_consumer_does_not_know() -> None:
-    lists = [c for c in base.OpenEnum.__subclasses__() if c.__module__.startswith("kintsugi_contracts")]
+    lists = [c for c in base.OpenEnum.__subclasses__() if c.__module__.startswith("kintsugi_events")]
     assert len(lists) > 20
     for codes in lists:
         assert codes("a_code_of_next_year") is codes.__members__["unknown"]

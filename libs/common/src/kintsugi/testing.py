@@ -12,13 +12,16 @@ The steps are those of the shell: events are numbered, sealed with real keys, ev
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from typing import Any, Generic
+from datetime import UTC, datetime, timedelta
+from typing import Any, Generic, TypeVar
 
 import uuid_utils
 from kintsugi_contracts.base import Event, Plaintext, Sealed
+from kintsugi_contracts.catalog import Catalog, EventPackage
+from kintsugi_contracts.topic_file import EVENT_TYPE
 from pydantic import BaseModel
 
 from kintsugi.agenda import Agenda, Deadline, Message, Outcome, Postpone, Refuse, Send
@@ -29,8 +32,27 @@ from kintsugi.subject import Progress
 from kintsugi.turn import Causation, Office, Own, Stepper, Subject
 from kintsugi.vault import Vault
 
+E = TypeVar("E", bound=Event)
+_SEALED_OR_NEWER = re.compile(r"sealed\.|v[0-9]+\.")
 MONDAY_AT_TEN = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 SUBJECT = "case/00000000-0000-4000-8000-000000000001"
+
+
+class Deadlines:
+    """The country's part of a test that needs nothing of a country but deadlines: by name, of these lengths."""
+
+    def __init__(self, **lengths: timedelta) -> None:
+        self._lengths = lengths
+
+    def due(self, name: str, start: datetime) -> datetime:
+        """As a country pack's. Raises LookupError for a deadline that the test did not name."""
+        if name not in self._lengths:
+            raise LookupError(f"the test names no deadline {name!r}: Scenario(service, Deadlines({name}=...))")
+        return start + self._lengths[name]
+
+    def tightened(self, _service: str, _handler: str) -> tuple[str, ...]:
+        """No policy is added."""
+        return ()
 
 
 class RandomKeys(Vault):
@@ -60,19 +82,19 @@ Expected = type[Event] | Event | Match
 
 
 class Scenario(Generic[S]):
-    """The start of a test: a service, its reference data and the hour."""
+    """The start of a test: a service, its reference data (a country pack, `Deadlines`, or none) and the hour."""
 
     def __init__(
         self,
         service: Service[S],
-        pack: Any,
+        pack: Any = None,
         *,
         country: str = "xa",
         now: datetime = MONDAY_AT_TEN,
         resources: Any = None,
         caller: Any = None,
     ) -> None:
-        self.stepper = Stepper(service, Office(country, pack, resources), RandomKeys())
+        self.stepper = Stepper(service, Office(country, pack or Deadlines(), resources), RandomKeys())
         self.now = now
         self.caller = caller
 
@@ -221,3 +243,20 @@ def _name(event: object) -> str:
 
 def _no_span(_topic: str, _id: str, _flow: str, _type: str) -> None:
     return None
+
+
+def example(model: type[E], package: EventPackage | None = None) -> E:
+    """The first accepted example of an event, from the contracts of its package (else of those installed).
+
+    Raises LookupError where no package with contracts declares the event.
+    """
+    match = EVENT_TYPE.fullmatch(model.type)
+    packages = (package,) if package else Catalog.installed().packages
+    for each in packages:
+        if match and each.contracts and model in each.events:
+            prefix = "" if match[2] == "1" else f"v{match[2]}."
+            folder = each.contracts / "events" / match[1] / "examples" / "accept"
+            found = sorted(f for f in folder.glob(f"{prefix}*.json") if not _SEALED_OR_NEWER.match(f.name[len(prefix) :]))
+            if found:
+                return model.decode(found[0].read_bytes())
+    raise LookupError(f"no installed package holds an example of {model.type}")

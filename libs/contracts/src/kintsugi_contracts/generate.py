@@ -1,4 +1,4 @@
-"""Writes `kintsugi_events` from the schemas: `python -m kintsugi_contracts.generate [--check]`.
+"""Writes the models of a contracts folder: `python -m kintsugi_contracts.generate [--check]`.
 
 It knows the small part of JSON Schema that the contracts use and refuses the rest, so that what it writes means
 exactly what the schema says. A file that carries the marker below is never edited by hand.
@@ -19,7 +19,7 @@ from keyword import iskeyword
 from pathlib import Path
 from typing import Any
 
-import yaml
+from ruamel.yaml import YAML
 
 MARK = "# Generated from contracts/ by `python -m kintsugi_contracts.generate`; edit the schemas, not this file."
 CLASSES = {"public": "public", "internal": "internal", "personal": "confidential", "special": "restricted"}
@@ -28,6 +28,11 @@ _BASE = "kintsugi_contracts.base"
 _ALIASES = {"Instant", "Day"}
 
 Schema = dict[str, Any]
+
+
+COMMON = "events/common.schema.json"
+PLATFORM_PACKAGE = "kintsugi_events"
+"""Where the codes and parts that events share are, for a package that has none of its own."""
 
 
 class SchemaError(Exception):
@@ -40,6 +45,7 @@ class _Module:
 
     name: str
     package: str
+    """Where the shared codes and parts are: the package itself, or the platform's."""
     doc: str
     needs: set[str] = field(default_factory=set)
     defined: list[str] = field(default_factory=list)
@@ -235,14 +241,16 @@ def _sensitivities(schema: object) -> Iterator[str]:
             yield from _sensitivities(value)
 
 
+def _yaml(path: Path) -> Any:
+    return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+
+
 def _load(path: Path) -> Schema:
     loaded: Schema = json.loads(path.read_text(encoding="utf-8"))
     return loaded
 
 
-def _common(contracts: Path, package: str) -> _Module:
-    path = contracts / "events" / "common.schema.json"
-    schema = _load(path)
+def _common(path: Path, schema: Schema, package: str) -> _Module:
     module = _Module("common", package, "Codes, identifiers and objects that several events share.")
     writer = _Writer(module, path, schema)
     defs = [d for n, d in schema["$defs"].items() if n not in _ALIASES | {"Sealed"}]
@@ -306,28 +314,31 @@ def _event(module: _Module, folder: Path, version: int, service: str, protective
     writer.model(schema, "Event", [*head, ""])
 
 
-def modules(contracts: Path, out_folder: Path) -> dict[str, str]:
+def modules(contracts: Path, out_folder: Path, platform: Path | None = None) -> dict[str, str]:
     """The source of every generated file by name.
 
-    Raises SchemaError when a schema says what a model cannot.
+    A folder without codes of its own (`events/common.schema.json`) refers to those of the `platform`'s folder, and its
+    topics may carry events whose schemas stand there. Raises SchemaError when a schema says what a model cannot.
     """
-    common = _common(contracts, out_folder.name)
-    common_schema = _load(contracts / "events" / "common.schema.json")
+    own_common = (contracts / COMMON).is_file()
+    if not own_common and platform is None:
+        raise SchemaError(f"{contracts / COMMON} is missing, and no folder of the platform is given: name one")
+    common_schema = _load((contracts if own_common or platform is None else platform) / COMMON)
+    package = out_folder.name if own_common else PLATFORM_PACKAGE
+    common = _common(contracts / COMMON, common_schema, package)
     out: list[_Module] = []
-    topics = [
-        yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted((contracts / "topics").glob("*.yaml"))
-    ]
+    topics = [_yaml(path) for path in sorted((contracts / "topics").glob("*.yaml"))]
     emitters = Counter(name for topic in topics for name in topic["events"])
     several = {
-        True: _Module("inputs", out_folder.name, "Events that every service emits about inputs it could not apply."),
-        False: _Module("several", out_folder.name, "Events that more than one service emits."),
+        True: _Module("inputs", package, "Events that every service emits about inputs it could not apply."),
+        False: _Module("several", package, "Events that more than one service emits."),
     }
     done: set[str] = set()
     for topic in topics:
-        module = _Module(topic["service"], out_folder.name, f"Events of {topic['service']}.")
+        module = _Module(topic["service"], package, f"Events of {topic['service']}.")
         for name, entry in topic["events"].items():
             alone = emitters[name] == 1 and not name.startswith("input.")
-            if name in done:
+            if name in done or not (own_common or (contracts / "events" / name).is_dir()):
                 continue
             done.add(name)
             for version in _versions(contracts / "events" / name, entry["versions"]):
@@ -340,14 +351,14 @@ def modules(contracts: Path, out_folder: Path) -> dict[str, str]:
                     common_schema,
                 )
         out.append(module)
-    out = [common, *out, *(module for module in several.values() if module.defined)]
+    out = [*([common] if own_common else []), *out, *(module for module in several.values() if module.defined)]
     names = [n for m in out for n in m.defined]
     twice = sorted({n for n in names if names.count(n) > 1})
     if twice:
         raise SchemaError(f"contracts/events: {', '.join(twice)} defined twice; titles are class names, rename one")
     files = {f"{m.name}.py": m.render(set(common.defined)) for m in out}
     index = [MARK, '"""Every event of the contracts, and the codes and parts they are made of."""', ""]
-    index += [f"from {out_folder.name}.{m.name} import {', '.join(sorted(m.defined))}" for m in out]
+    index += [f"from {out_folder.name}.{m.name} import {', '.join(sorted(m.defined))}" for m in out if m.defined]
     index += ["", f"__all__ = {json.dumps(sorted(names))}", ""]
     files["__init__.py"] = "\n".join(index)
     return {name: _formatted(text, out_folder / name) for name, text in files.items()}
@@ -369,13 +380,16 @@ def _formatted(text: str, path: Path) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """Write the models, or with `--check` say which are stale and answer 1."""
-    parser = argparse.ArgumentParser(description="Write kintsugi_events from contracts/.")
+    parser = argparse.ArgumentParser(description="Write the models of a contracts folder.")
     parser.add_argument("--check", action="store_true", help="write nothing; fail when a file is stale")
     parser.add_argument("--contracts", type=Path, default=Path("contracts"), help="the contracts folder")
-    parser.add_argument("--out", type=Path, default=Path("libs/events/src/kintsugi_events"))
+    parser.add_argument("--out", type=Path, default=Path("libs/events/src/kintsugi_events"), help="the package")
+    parser.add_argument(
+        "--platform", type=Path, help="the platform's contracts folder, for one without codes of its own"
+    )
     args = parser.parse_args(argv)
     try:
-        wanted = modules(args.contracts, args.out)
+        wanted = modules(args.contracts, args.out, args.platform)
     except SchemaError as error:
         print(error, file=sys.stderr)
         return 2

@@ -1,0 +1,1 @@
+"""@@Title: a service of its own, beside those of the office."""
