@@ -19,6 +19,7 @@ from kintsugi_office import (
 )
 from kintsugi_office.demo import command as demo
 from kintsugi_office.listening import command as listening
+from kintsugi_office.service import command as service
 
 app = typer.Typer(
     help="One country office on one machine. The people in it are fictional: never enter real personal data here.",
@@ -40,5 +41,5 @@ for register in (
     recover.register,
 ):
     register(app)
-for group in (country.app, contracts.app, held.app, dead_letters.app, topic_commands.app, integrators.app):
+for group in (country.app, contracts.app, held.app, dead_letters.app, topic_commands.app, integrators.app, service.app):
     app.add_typer(group)

@@ -256,7 +256,9 @@ def example(model: type[E], package: EventPackage | None = None) -> E:
         if match and each.contracts and model in each.events:
             prefix = "" if match[2] == "1" else f"v{match[2]}."
             folder = each.contracts / "events" / match[1] / "examples" / "accept"
-            found = sorted(f for f in folder.glob(f"{prefix}*.json") if not _SEALED_OR_NEWER.match(f.name[len(prefix) :]))
+            found = sorted(
+                f for f in folder.glob(f"{prefix}*.json") if not _SEALED_OR_NEWER.match(f.name[len(prefix) :])
+            )
             if found:
                 return model.decode(found[0].read_bytes())
     raise LookupError(f"no installed package holds an example of {model.type}")

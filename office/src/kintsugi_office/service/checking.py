@@ -38,7 +38,9 @@ def check(folder: Path, catalog: Catalog) -> Iterator[Step]:
     if absent := [package for module, package in _TOOLS.items() if find_spec(module) is None]:
         raise CannotMake(f"{', '.join(absent)} not installed: pip install 'kintsugi-office[check]'")
     stale = models(folder, catalog, check=True)
-    said = "\n".join(f"{path.relative_to(folder)} is stale; run: kintsugi service models {folder.name}" for path in stale)
+    said = "\n".join(
+        f"{path.relative_to(folder)} is stale; run: kintsugi service models {folder.name}" for path in stale
+    )
     yield Step("models", not stale, said)
     roots = [str(source / "src") for source in sources]
     yield _run("style", folder, "ruff", "check", ".")

@@ -31,7 +31,9 @@ Folder = Annotated[Path, typer.Argument(help="The folder that 'kintsugi service 
 def new(
     name: Annotated[str, typer.Argument(help="Its short name, such as housing.")],
     emits: Annotated[str, typer.Option(help="The event it will write: a noun and what happened, room.offered.")],
-    consumes: Annotated[str, typer.Option(help="Events it reads, by commas. The first is what it acts on.")] = "case.opened",
+    consumes: Annotated[
+        str, typer.Option(help="Events it reads, by commas. The first is what it acts on.")
+    ] = "case.opened",
     country: Annotated[str, typer.Option(envvar="KINTSUGI_COUNTRY", help="The country it is for.")] = "xa",
     into: Annotated[Path, typer.Option(help="Where to make the folder NAME.")] = Path(),
 ) -> None:
@@ -40,7 +42,9 @@ def new(
     made = making.new(name, read, emits, country=country, into=into, catalog=Catalog.installed())
     for file in made.files:
         typer.echo(f"  {file}")
-    typer.echo(f"{len(made.files)} files in {made.folder}. Next: cd {made.folder} && pytest && kintsugi service check .")
+    typer.echo(
+        f"{len(made.files)} files in {made.folder}. Next: cd {made.folder} && pytest && kintsugi service check ."
+    )
 
 
 @app.command("models")

@@ -24,6 +24,8 @@ _EVENT = re.compile(r"([a-z][a-z0-9_]*)\.([a-z][a-z0-9_]*)")
 _COUNTRY = re.compile(r"[a-z]{2}")
 _ALWAYS = "case.opened"
 _SCHEMA = "event.schema.json"
+_SUFFIX = ".tmpl"
+"""Of the files of the skeleton, so that no tool takes them for what they are not yet."""
 
 
 class CannotMake(Exception):
@@ -61,7 +63,7 @@ def new(name: str, consumes: Sequence[str], emits: str, *, country: str, into: P
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(_filled(source.read_text(encoding="utf-8"), words), encoding="utf-8")
     events = folder / "events" / "src" / words["events"]
-    schema = (files("kintsugi_office.service") / "skeleton" / _SCHEMA).read_text(encoding="utf-8")
+    schema = (files("kintsugi_office.service") / "skeleton" / f"{_SCHEMA}{_SUFFIX}").read_text(encoding="utf-8")
     _contract(events / "contracts" / "events" / emits, _filled(schema, words), words["noun"])
     models(folder, catalog)
     _formatted(folder)
@@ -180,10 +182,9 @@ def _filled(text: str, words: dict[str, str]) -> str:
 def _skeleton(folder: Traversable, at: Path = Path()) -> Iterator[tuple[Path, Traversable]]:
     for each in folder.iterdir():
         if each.is_dir():
-            if each.name != "__pycache__":
-                yield from _skeleton(each, at / each.name)
-        elif not each.name.endswith(".pyc"):
-            yield at / each.name, each
+            yield from _skeleton(each, at / each.name)
+        elif each.name.endswith(_SUFFIX):
+            yield at / each.name.removesuffix(_SUFFIX), each
 
 
 def _contract(folder: Path, schema: str, noun: str) -> None:

@@ -144,9 +144,7 @@ async def _in_postgres(layout: Layout, current: state.OfficeState, found: Remain
     name = databases.name_of(current.country, found.service)
     connection = await asyncpg.connect(roles.url(driver="postgresql"))
     try:
-        size = await connection.fetchval(
-            "SELECT pg_database_size(datname) FROM pg_database WHERE datname = $1", name
-        )
+        size = await connection.fetchval("SELECT pg_database_size(datname) FROM pg_database WHERE datname = $1", name)
     finally:
         await connection.close()
     if size is not None:
