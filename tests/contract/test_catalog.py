@@ -15,7 +15,7 @@ from kintsugi_contracts.base import Event, Instant
 from kintsugi_contracts.catalog import PLATFORM, Catalog, EventPackage, Upcaster
 from kintsugi_contracts.errors import ContractError
 from kintsugi_contracts.topic_file import schema_path
-from kintsugi_events import CaseClosed, CaseOpened
+from kintsugi_events import CaseClosed, CaseOpened, InputHeld
 
 CATALOG = Catalog.installed()
 
@@ -145,3 +145,23 @@ def test_without_an_upcaster_a_fact_is_read_as_it_is() -> None:
 def test_a_schema_path_needs_an_event_type() -> None:
     with pytest.raises(ContractError, match="is no event type"):
         schema_path(Path("contracts"), "../../etc/passwd")
+
+
+def test_an_event_of_any_service_is_read_from_services_nobody_has_heard_of(tmp_path: Path) -> None:
+    (tmp_path / "topics").mkdir()
+    platform = CATALOG.packages[0].contracts
+    assert platform is not None
+    said = (platform / "topics/assessment.v1.yaml").read_text()
+    (tmp_path / "topics/housing.v1.yaml").write_text(
+        said.replace("service: assessment", "service: housing").replace("purposes: [assessment]", "purposes: []")
+    )
+    with_housing = Catalog([*CATALOG.packages, EventPackage("xa-housing-events", (RoomOffered,), tmp_path)])
+
+    @singledispatch
+    def evolve(event: Event, state: State) -> State:
+        return state
+
+    listens = Service("lamps", state=State, evolve=evolve)
+    evolve.register(InputHeld, lambda event, state: state)
+    assert listens.sources(CATALOG) == frozenset()
+    assert listens.sources(with_housing) == {"housing"}

@@ -106,7 +106,7 @@ def in_batch_duplicates() -> None:
     """Whether a record is new is judged by what was known before the batch."""
 
     def by_the_row(self: Any, loaded: Any, envelope: Any) -> Verdict:
-        known = {"own": self.core.name, "subscribed": self.core.service.subscribes}
+        known = {"own": self.core.name, "subscribed": self.core.sources}
         now = judge(envelope, loaded.subject.progress, **known)
         before = judge(envelope, loaded.row.progress, **known)
         copy = now in (Verdict.duplicate, Verdict.older) and before not in (Verdict.duplicate, Verdict.older)

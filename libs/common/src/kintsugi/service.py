@@ -197,6 +197,16 @@ class Service(Generic[S]):
             self._sources = registered, names
         return self._sources[1]
 
+    def sources(self, catalog: Catalog) -> frozenset[str]:
+        """Short names of the services whose topics are read here: ``subscribes``, and what is installed beside.
+
+        Of an event that any service may emit, such as a task for staff, the topics of every other package that carry
+        it are read too: this service need not have heard of the one that emits it.
+        """
+        open_ = {t for t in (*self.events, *self.evolve.registry) if t is not object and t.service == EVERY}
+        beside = {name for event in open_ for name in catalog.beside(event)}
+        return (self.subscribes | beside) - {self.name}
+
     def takes(self, event: type[Event], catalog: Catalog) -> bool:
         """Whether a type has a handler or changes the state, as it is or read as a newer version."""
         return self.reads_as(event, catalog) is not None

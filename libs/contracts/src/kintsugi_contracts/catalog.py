@@ -98,6 +98,14 @@ class Catalog:
         """Every topic file by service."""
         return {name: topic for package in self.packages for name, topic in package.topics.items()}
 
+    def beside(self, event: type[Event]) -> frozenset[str]:
+        """The services of packages other than the platform's whose topic carries an event."""
+        match = EVENT_TYPE.fullmatch(event.type)
+        packages = (package for package in self.packages if package.name != PLATFORM)
+        return frozenset(
+            name for package in packages for name, topic in package.topics.items() if match and match[1] in topic.events
+        )
+
     def by_type(self, ce_type: str) -> type[Event] | None:
         """The model of a `ce_type`; None when no installed package has it."""
         return self._by_type.get(ce_type)

@@ -54,7 +54,7 @@ class Repair(Generic[S]):
                 )
             for source, sequence in without:
                 expected = loaded.subject.progress.cursor(source) + 1
-                if source not in self._core.service.subscribes or sequence != expected:
+                if source not in self._core.sources or sequence != expected:
                     raise Problem(
                         409,
                         "not_the_next",
@@ -191,7 +191,7 @@ class Repair(Generic[S]):
         """What a hold for a missing event really waits for: a predecessor, or a cause from another source."""
         progress = loaded.subject.progress
         for queued in await unit.lines_of(loaded).at(unit.connection, source, sequence):
-            if (found := missing(queued.envelope, progress, subscribed=self._core.service.subscribes)) is not None:
+            if (found := missing(queued.envelope, progress, subscribed=self._core.sources)) is not None:
                 return found
         return source, progress.cursor(source) + 1
 

@@ -76,7 +76,7 @@ class Fold(Generic[S]):
     def __init__(self, service: Service[S], catalog: Catalog) -> None:
         self._service = service
         self._catalog = catalog
-        self._sources = sorted(service.subscribes)
+        self._sources = sorted(service.sources(catalog))
         self._empty = service.state()
 
     def run(

@@ -100,8 +100,8 @@ class Recovery(Generic[S]):
         self._progress = progress
         office = Office(settings.country, None)
         self._own = office.topic(application.name)
-        self._sources = sorted(office.topic(name) for name in application.service.subscribes)
         self._catalog = Catalog.installed()
+        self._sources = sorted(office.topic(name) for name in application.service.sources(self._catalog))
         self._fold = Fold(application.service, self._catalog)
 
     async def run(self, *, compare: bool) -> Report:

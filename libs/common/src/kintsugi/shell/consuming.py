@@ -115,7 +115,7 @@ class Consuming(Unit[S]):
 
     async def _next_ready(self, loaded: Loaded[S]) -> Queued | None:
         lines = self.lines_of(loaded)
-        for source in sorted(self.core.service.subscribes):
+        for source in sorted(self.core.sources):
             expected = loaded.subject.progress.cursor(source) + 1
             for passed in await lines.take_passed(self.connection, source, expected):
                 self._passed(loaded, passed)
@@ -150,7 +150,7 @@ class Consuming(Unit[S]):
         return Verdict.duplicate if known in (None, envelope.id) else Verdict.reused
 
     def _judge(self, loaded: Loaded[S], envelope: Envelope) -> Verdict:
-        return judge(envelope, loaded.subject.progress, own=self.core.name, subscribed=self.core.service.subscribes)
+        return judge(envelope, loaded.subject.progress, own=self.core.name, subscribed=self.core.sources)
 
     def lines_of(self, loaded: Loaded[S]) -> Lines:
         """The inputs of a subject that cannot be applied yet."""

@@ -109,10 +109,15 @@ class Core(Generic[S]):
         """The one topic this service writes."""
         return self.office.topic(self.service.name)
 
+    @cached_property
+    def sources(self) -> frozenset[str]:
+        """Short names of the services whose topics it reads."""
+        return self.service.sources(self.catalog)
+
     @property
     def topics(self) -> list[str]:
         """The topics it reads, sorted."""
-        return sorted(self.office.topic(name) for name in self.service.subscribes)
+        return sorted(self.office.topic(name) for name in self.sources)
 
     @property
     def group(self) -> str:

@@ -45,7 +45,7 @@ class Gaps(Generic[S]):
             await unit.drain(loaded)
             held = False
             if loaded.subject.progress.waiting and loaded.held is None and not loaded.blocked:
-                queued = await unit.lines_of(loaded).first(connection, sorted(self._core.service.subscribes))
+                queued = await unit.lines_of(loaded).first(connection, sorted(self._core.sources))
                 if queued is not None:
                     envelope = queued.envelope
                     cause = gap_cause(envelope, loaded.subject.progress)

@@ -190,7 +190,7 @@ class Requests(Generic[S]):
         Sources that it does not read are passed over. Raises Problem 503 ``not_caught_up`` with Retry-After.
         """
         own = self._core.name
-        read = {name: number for name, number in wanted.items() if name == own or name in self._core.service.subscribes}
+        read = {name: number for name, number in wanted.items() if name == own or name in self._core.sources}
         while missing := behind(read, await self._reached(subject)):
             if time.monotonic() >= until:
                 raise not_caught_up(missing)
