@@ -56,7 +56,7 @@ practice: $(STAMP) ## Start a share topic with fictional records to write a subs
 	@$(BIN)/python -m examples.practice $(or $(FOLDER),build/partner)
 
 test: lint $(NODE_STAMP) ## Check style, types and import rules, then run all tests but the long ones.
-	@$(BIN)/pytest -m "not slow or demo" -n $(or $(WORKERS),2) --dist loadscope $(ARGS)
+	@$(BIN)/pytest -m "not slow or demo or whole" -n $(or $(WORKERS),2) --dist loadscope $(ARGS)
 
 lint: $(STAMP) ## Check style, types, import rules and contracts (AGAINST=origin/main: releases too as they stand there).
 	@$(BIN)/ruff check .
@@ -78,7 +78,7 @@ format: $(STAMP) ## Put the code in its house style.
 	@$(BIN)/ruff format .
 
 slow: $(STAMP) ## Run the long tests that make test leaves out: each seeded bug must fail the demonstration.
-	@$(BIN)/pytest -m "slow and not demo" tests/e2e $(ARGS)
+	@$(BIN)/pytest -m "slow and not demo and not whole" tests/e2e $(ARGS)
 
 faults: $(STAMP) ## Break real processes, Kafka and PostgreSQL at random (RUNS=100 SEED=7); build/faults.json.
 	@KINTSUGI_FAULT_RUNS=$(or $(RUNS),20) KINTSUGI_FAULT_SEED=$(or $(SEED),1) $(BIN)/pytest tests/faults --timeout 3600 $(ARGS)
