@@ -28,8 +28,8 @@ Schema = dict[str, Any]
 Kind = Literal["accept", "reject"]
 
 COMMON = "events/common.schema.json"
-_SCHEMA = re.compile(r"v([1-9][0-9]*)(?:\.sealed\.([a-z]+))?\.schema\.json")
-_EXAMPLE = re.compile(r"(?:v([1-9][0-9]*)\.)?(?:sealed\.([a-z]+)\.)?(.+)\.json")
+_SCHEMA = re.compile(r"v([1-9][0-9]*)(?:\.sealed\.([a-z][a-z0-9_]*))?\.schema\.json")
+_EXAMPLE = re.compile(r"(?:v([1-9][0-9]*)\.)?(?:sealed\.([a-z][a-z0-9_]*)\.)?(.+)\.json")
 
 
 class StreamFile(TopicFile):

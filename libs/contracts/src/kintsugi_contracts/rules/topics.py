@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from kintsugi_contracts.findings import Finding
 from kintsugi_contracts.folder import Event, Folder, Topic
@@ -91,11 +91,13 @@ def _consumers(folder: Folder, topic: Topic, events: dict[str, Event]) -> Iterat
                 said = f"`{name}` may be written in version {missing[0]}, which {consumer} does not take"
                 mend = f"consumers first: when {consumer} has the model, let it read versions: {list(entry.versions)}"
                 yield topic.document.finding((*at, name), said, mend)
-            keys = owner.spec.purposes if owner else ("identity", "contact", "assessment", "narrative")
-            yield from _fields(topic, consumer, event, reading.fields, {str(k) for k in keys})
+            yield from _fields(topic, consumer, event, reading.fields, owner.spec.purposes if owner else None)
 
 
-def _fields(topic: Topic, consumer: str, event: Event, fields: tuple[str, ...], keys: set[str]) -> Iterator[Finding]:
+def _fields(
+    topic: Topic, consumer: str, event: Event, fields: tuple[str, ...], keys: Collection[str] | None
+) -> Iterator[Finding]:
+    """Fields that do not exist; of one with a topic of its own (``keys`` is not None), sealed ones without a key."""
     known = {n for v in event.versions.values() for n in v.schema["properties"]}
     purposes = {p for v in event.versions.values() for p in v.sealed}
     for field in fields:
@@ -109,7 +111,7 @@ def _fields(topic: Topic, consumer: str, event: Event, fields: tuple[str, ...], 
         if purpose not in purposes:
             said = f"{consumer} opens {purpose} of `{event.name}`, which it does not carry"
             yield topic.document.finding(at, said, "name a sealed purpose of its schema")
-        elif purpose not in keys:
+        elif keys is not None and purpose not in keys:
             said = f"{consumer} opens {purpose} of `{event.name}` and may hold no key for it"
             yield topic.document.finding(
                 at, said, f"list {purpose} in `purposes` of its own topic file, or drop the field"
