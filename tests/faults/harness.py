@@ -20,7 +20,7 @@ import httpx
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from kintsugi.auth import generate_keypair
 from kintsugi.secrets import make_key_file
-from kintsugi_office import databases, environment, mailbox, provision, services, tokens, topics
+from kintsugi_office import databases, environment, key_files, mailbox, provision, services, tokens, topics
 from kintsugi_office.embedded import EmbeddedKafka, EmbeddedPostgres, places
 from kintsugi_office.embedded.servers import free_port
 from kintsugi_office.environment import Addresses, Surroundings
@@ -110,8 +110,7 @@ class Platform:
         }
         generate_keypair(self.layout.secrets)
         make_key_file(self.layout.link_key)
-        for purpose in {each for held in purposes.values() for each in held}:
-            make_key_file(self.layout.kek(purpose))
+        key_files.hand_out(self.layout, purposes)
         made, _ = await asyncio.gather(
             databases.ensure(self.servers.postgres, self.country, purposes),
             provision.apply(

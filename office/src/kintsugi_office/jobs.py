@@ -7,7 +7,7 @@ again at any time. They use the functions the embedded office uses, so that both
 import asyncio
 import shlex
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -21,7 +21,17 @@ from kintsugi.kafka import Protocol, make_password_file, read_password
 from kintsugi.keyring_admin import KeyringSetupError
 from kintsugi.secrets import make_key_file
 
-from kintsugi_office import access, broker_settings, databases, environment, provision, services, tokens, topics
+from kintsugi_office import (
+    access,
+    broker_settings,
+    databases,
+    environment,
+    key_files,
+    provision,
+    services,
+    tokens,
+    topics,
+)
 from kintsugi_office.broker import BrokerAway, BrokerRefused
 from kintsugi_office.options import Data, explained
 from kintsugi_office.progress import say
@@ -74,8 +84,7 @@ def make_secrets(
     generate_keypair(layout.secrets)
     for path in {path for name in purposes for path in environment.keys(layout, name).values()}:
         make_key_file(path)
-    for purpose in {each for held in purposes.values() for each in held}:
-        make_key_file(layout.kek(purpose))
+    key_files.hand_out(layout, purposes)
     _write(into / SUPERUSER / "password", roles.keep_password(SUPERUSER))
     for user in (access.ADMIN, *_declared(country).users):
         make_password_file(layout.kafka_password(user))
@@ -86,13 +95,13 @@ def make_secrets(
     for name, held in purposes.items():
         folder = into / name
         keys = {"JWT_PUBLIC_KEY": layout.jwt_public_key}
-        keys |= {f"KEK_{purpose.upper()}": layout.kek(purpose) for purpose in held}
         keys |= environment.keys(layout, name) | {"KAFKA_PASSWORD_FILE": layout.kafka_password(name)}
         for path in keys.values():
             _write(folder / path.name, path.read_text(encoding="utf-8"))
         settings = {"DATABASE_URL": reachable.own[name], "KEYRING_URL": reachable.keyring[name]}
         settings |= {"KAFKA_USERNAME": access.username(country, name)}
-        settings |= {key: str(seen_as / path.name) for key, path in keys.items()}
+        settings |= {key: str(seen_as / path.name) for key, path in keys.items()} | {"KEYS": str(seen_as / "keys")}
+        settings |= _hand_keys(layout, folder, seen_as, held)
         lines = [f"KINTSUGI_{key}={shlex.quote(value)}\n" for key, value in settings.items()]
         _write(folder / "settings.env", "".join(lines))
     say(f"Keys and passwords are in {layout.data}, each service's own in {into}.")
@@ -168,6 +177,20 @@ def _purposes(country: str) -> dict[str, tuple[str, ...]]:
     """The sealed purposes of each installed service, from its topic file."""
     held = {plan.service: plan.purposes for plan in topics.planned(project_folder() / "contracts", country)}
     return {service.name: held.get(service.name, ()) for service in services.installed()}
+
+
+def _hand_keys(layout: Layout, folder: Path, seen_as: Path, held: Sequence[str]) -> dict[str, str]:
+    """Write the keys of a service's purposes into its folder; the settings of an earlier release that has them too.
+
+    A service of an earlier release, upgraded after the others, is still told of the files it was given.
+    """
+    for purpose in held:
+        _write(folder / "keys" / f"{purpose}.key", layout.key(purpose).read_text(encoding="utf-8"))
+    for file in (folder / "keys").glob("*.key"):
+        if file.stem not in held:
+            file.unlink()
+    former = {purpose: f"kek-{purpose}.key" for purpose in held if (folder / f"kek-{purpose}.key").exists()}
+    return {f"KEK_{purpose.upper()}": str(seen_as / name) for purpose, name in former.items()}
 
 
 def _hand_to_kafka(folder: Path, password: str) -> None:
