@@ -20,6 +20,8 @@ import httpx
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from kintsugi.auth import generate_keypair
 from kintsugi.secrets import make_key_file
+from kintsugi_contracts import consumes
+from kintsugi_contracts.topic_file import topic_files
 from kintsugi_office import databases, environment, key_files, mailbox, provision, services, tokens, topics
 from kintsugi_office.embedded import EmbeddedKafka, EmbeddedPostgres, places
 from kintsugi_office.embedded.servers import free_port
@@ -266,15 +268,11 @@ class Platform:
 
 
 def subscriptions() -> dict[str, list[str]]:
-    """Which services each one reads, from the topic files."""
-    read: dict[str, list[str]] = {name: [] for name in ALL}
-    import yaml
-
-    for file in sorted((project_folder() / "contracts" / "topics").glob("*.yaml")):
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-        for consumer in read.keys() & (content["consumers"] or {}).keys():
-            read[consumer].append(content["service"])
-    return read
+    """Which services each one reads, from their consumes.yaml."""
+    files, consumers = topic_files(project_folder() / "contracts"), consumes.installed()
+    return {
+        name: [source for source, topic in files.items() if name in consumes.readers(topic, consumers)] for name in ALL
+    }
 
 
 def copy_pack(source: Path, target: Path) -> None:

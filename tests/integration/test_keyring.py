@@ -225,13 +225,21 @@ async def test_what_was_sealed_with_an_office_s_former_key_files_opens_with_thos
         make_key_file(layout.secrets / f"kek-{purpose}.key")
         country.keks[purpose] = read_key_file(layout.secrets / f"kek-{purpose}.key")
     before, person = await country.service(), subject()
-    sealed = await before.fetch([], {(person, purpose) for purpose in PURPOSES})
+    names = {(person, purpose) for purpose in PURPOSES}
+    origin = {"source": "/xa/intake", "id": "i1", "type": "kintsugi.case.opened.v1"}
+    sealed = {}
+    for (_, purpose), key in (await before.fetch([], names)).items():
+        assert isinstance(key, DataKey)
+        wire = seal(b'{"a":1}', key=key, subject=person, purpose=purpose, **origin)
+        sealed[purpose] = Sealed(**origin, **wire, purpose=purpose)
     key_files.hand_out(layout, {"intake": PURPOSES})
     settings = Settings.model_construct(keys=layout.keys_of("intake"))
     country.keks = {p: read_key_file(file) for p, file in settings.key_files("intake", PURPOSES).items()}
     after = await country.service()
     await after.check()
-    assert await after.fetch(sealed.keys()) == sealed
+    for (_, purpose), key in (await after.fetch(names)).items():
+        assert isinstance(key, DataKey)
+        assert unseal(sealed[purpose], key, person, purpose) == b'{"a":1}'
     assert not list(layout.secrets.glob("kek-*"))
 
 

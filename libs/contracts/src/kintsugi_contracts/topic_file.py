@@ -62,8 +62,11 @@ class TopicFile(BaseModel):
     purposes: tuple[Annotated[str, Field(pattern=PURPOSE)], ...]
     """The sealed purposes whose keys `service` may hold."""
     events: dict[str, EventEntry]
-    consumers: dict[str, dict[str, Reading]]
-    """Service to event to what it reads of it."""
+    consumers: dict[str, dict[str, Reading]] = {}
+    """Reader to event to what it reads of it: of a partner's stream, and of topic files of earlier releases.
+
+    Services say it in `consumes.yaml` of their own package. A file that has `consumers` speaks for itself.
+    """
     readers: tuple[str, ...] = ()
     """Users of the broker that may read the topic besides its consumers, such as the office's own tools."""
 

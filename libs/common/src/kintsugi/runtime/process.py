@@ -30,6 +30,7 @@ from kintsugi.operations.api import Live, Operations
 from kintsugi.operations.repair import Repair
 from kintsugi.relay import Brokers, Relay
 from kintsugi.runtime.database import CannotStart, compare_with_own_topic, engine_of, ready
+from kintsugi.runtime.declared import reads_declared
 from kintsugi.runtime.figures import FIGURES_SECONDS, Figures
 from kintsugi.runtime.loops import GAP_SECONDS, Beat, Loop, Owed, wind_down
 from kintsugi.runtime.redeployed import RELEASE_EVERY_SECONDS, Redeployed, release_of
@@ -74,6 +75,7 @@ class ServiceProcess:
         catalog = Catalog.installed()
         pack = packs.load(settings.countries / settings.country)
         _known_policies(application, pack)
+        reads_declared(application.service)
         self._metrics = Metrics(self.name, self._version)
         self._tracing = Tracing.from_environment(
             self.name, settings.trace_ratio, settings.span_file, version=self._version
