@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -19,11 +20,12 @@ from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError, NodeNotRead
 from kintsugi.auth import generate_keypair
 from kintsugi.kafka import Protocol, make_password_file, read_password
 from kintsugi.keyring_admin import KeyringSetupError
-from kintsugi.secrets import make_key_file
+from kintsugi.secrets import KeyFileError, make_key_file
 
 from kintsugi_office import (
     access,
     broker_settings,
+    confirming,
     databases,
     environment,
     key_files,
@@ -46,6 +48,8 @@ app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pret
 Country = Annotated[str, typer.Option(envvar="KINTSUGI_COUNTRY", help="The country of the office.")]
 Server = Annotated[str, typer.Option(envvar="KINTSUGI_POSTGRES", help="host:port of PostgreSQL.")]
 
+Yes = Annotated[bool, typer.Option("--yes", help="Grant new rights without asking.")]
+
 SEEN_AS = Path("/run/kintsugi")
 WAIT_SECONDS = 60.0
 _AWAY = (
@@ -63,18 +67,20 @@ class ServerAway(RuntimeError):
 
 
 @app.command("secrets")
-@explained(ProjectNotFound, TopicRefused, services.NotInstalled)
+@explained(ProjectNotFound, TopicRefused, services.NotInstalled, confirming.NotConfirmed, KeyFileError)
 def make_secrets(
     into: Annotated[Path, typer.Option(help="Where to put one folder of settings and keys per service.")],
     seen_as: Annotated[Path, typer.Option(help="Where a service's container sees its own folder.")] = SEEN_AS,
     server: Server = "postgres:5432",
     country: Country = "xa",
     data: Data = None,
+    yes: Yes = False,
 ) -> None:
     """Make the office's keys and passwords, and hand each service its own and no other's.
 
     ``INTO/<service>`` gets ``settings.env``, key files and the password of its user of Kafka. ``INTO/postgres`` and
-    ``INTO/kafka`` get their administrators'. What is there already is kept: a lost key is lost data.
+    ``INTO/kafka`` get their administrators'. What is there already is kept: a lost key is lost data. A service that
+    would hold keys of another sealed purpose than before needs a person's word: ``--yes``.
     """
     layout = Layout.at(data)
     layout.make()
@@ -84,6 +90,8 @@ def make_secrets(
     generate_keypair(layout.secrets)
     for path in {path for name in purposes for path in environment.keys(layout, name).values()}:
         make_key_file(path)
+    if new := provision.new_purposes(layout, purposes):
+        confirming.ask(new, yes=yes)
     key_files.hand_out(layout, purposes)
     _write(into / SUPERUSER / "password", roles.keep_password(SUPERUSER))
     for user in (access.ADMIN, *_declared(country).users):
@@ -124,7 +132,10 @@ def migrate(server: Server = "postgres:5432", country: Country = "xa", data: Dat
 
 
 @app.command("topics")
-@explained(ProjectNotFound, TopicRefused, ServerAway, BrokerRefused, access.NoLogin, services.NotInstalled)
+@explained(
+    *(ProjectNotFound, TopicRefused, ServerAway, BrokerRefused, access.NoLogin, services.NotInstalled),
+    *(confirming.NotConfirmed,),
+)
 def make_topics(
     bootstrap: Annotated[str, typer.Option(envvar="KINTSUGI_BOOTSTRAP", help="host:port of Kafka.")] = "kafka:9092",
     replication: Annotated[int, typer.Option(min=1, envvar="KINTSUGI_REPLICATION_FACTOR")] = 1,
@@ -132,14 +143,21 @@ def make_topics(
     ca_file: Annotated[Path | None, typer.Option(envvar="KINTSUGI_KAFKA_CA_FILE")] = None,
     country: Country = "xa",
     data: Data = None,
+    yes: Yes = False,
 ) -> None:
-    """Make topics, users and their rights as ``contracts/`` describes them, as Kafka's administrator."""
+    """Make topics, users and their rights as ``contracts/`` describes them, as Kafka's administrator.
+
+    On a broker that has rights of this country already, a new reader of a topic needs a person's word: ``--yes``.
+    """
     layout, wanted = Layout.at(data), _declared(country)
     login = access.login(layout, bootstrap, country, access.ADMIN)
     admin = replace(login, protocol=protocol, ca_file=ca_file)
-    done = asyncio.run(
-        _answered("Kafka", bootstrap, lambda: provision.apply(admin, layout, wanted, replication=replication))
-    )
+
+    async def work() -> provision.Difference:
+        await provision.confirm(admin, layout, wanted, partial(confirming.ask, yes=yes))
+        return await provision.apply(admin, layout, wanted, replication=replication)
+
+    done = asyncio.run(_answered("Kafka", bootstrap, work))
     if made := [plan.name for plan in done.topics.absent]:
         say(f"Made {', '.join(made)}.")
     for line in provision.taken_away(done):

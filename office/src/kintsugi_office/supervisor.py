@@ -45,6 +45,7 @@ class Office:
     """Start and supervise everything of one country; ``async with Office(Layout.at(None)) as office:``.
 
     ``extra`` adds variables to the environment of a process (by service name; ``services`` in the all-in-one shape).
+    ``ask`` is asked before a service may read or open more than at the last start; without it nothing is asked.
     Start it from the main thread: every process dies with it.
     """
 
@@ -59,6 +60,7 @@ class Office:
         found: Sequence[InstalledService] | None = None,
         extra: Mapping[str, Mapping[str, str]] | None = None,
         say: Callable[[str], None] = progress.say,
+        ask: provision.Ask | None = None,
     ) -> None:
         self.layout = layout
         self.country = country
@@ -73,6 +75,7 @@ class Office:
         self.addresses = Addresses("", "", {})
         self._extra = extra or {}
         self._say = say
+        self._ask = ask
         self._phase: Literal["starting", "ready", "stopping"] = "starting"
         self._lock: IO[str] | None = None
         self._watching: asyncio.Task[None] | None = None
@@ -153,6 +156,8 @@ class Office:
         purposes = {service.name: () for service in self.services} | {
             plan.service: plan.purposes for plan in plans if plan.service in {s.name for s in self.services}
         }
+        if self._ask is not None:
+            await provision.confirm(self.kafka.cluster, self.layout, wanted, self._ask)
         self._make_keys(purposes)
         self._say("Preparing databases, keys, topics and who may use them")
         self.databases, done = await asyncio.gather(

@@ -80,7 +80,7 @@ def _of(name: str, package: str) -> Consumer | None:
         return None
     findings: list[Finding] = []
     document = read(folder, FILE, findings)
-    spec = document and validate(document, Consumes, document.data, (), findings)
+    spec = validate(document, Consumes, document.data, (), findings) if document else None
     if document is None or spec is None:
         said = "; ".join(f"line {each.line}: {each.message}; {each.mend}" for each in findings)
         raise ContractError(f"{folder / FILE}: {said}")
