@@ -74,7 +74,7 @@ async def _rounds(
     for role in ("bench", "keys"):
         await postgres.create_role(role)
     await postgres.create_database("keyring", owner="keys", guests=["bench"])
-    await keyring_admin.create_schema(postgres.url("keyring", "keys"))
+    await keyring_admin.create_schema(postgres.url("keyring", "keys"), ["contact"])
     await keyring_admin.grant(postgres.url("keyring", "keys"), "bench", ["contact"])
     keyring_url = postgres.url("keyring", "bench")
     kek = bytes(range(32))

@@ -85,7 +85,7 @@ async def running(servers: Infrastructure, folder: Path) -> AsyncIterator[Office
             **told(servers.cluster, folder / "keys"),
             "KINTSUGI_DATABASE_URL": urls["referral"],
             "KINTSUGI_KEYRING_URL": urls["keyring"],
-            "KINTSUGI_KEK_CONTACT": str(folder / "keys" / "contact.key"),
+            "KINTSUGI_KEYS": str(folder / "keys"),
             "KINTSUGI_HTTP_PORT": str(port),
             "KINTSUGI_JWT_PUBLIC_KEY": str(pair.public),
             "KINTSUGI_LOG_FILE": str(folder / "referral.log"),
@@ -179,7 +179,7 @@ async def _databases(admin_url: str, country: str) -> AsyncIterator[dict[str, st
             await admin.execute(f"CREATE DATABASE {name} OWNER {name}")
         owner = f"postgresql+asyncpg://{names['keyring']}:{passwords['keyring']}@{place}/{names['keyring']}"
         service = f"postgresql+asyncpg://{names['referral']}:{passwords['referral']}@{place}"
-        await keyring_admin.create_schema(owner)
+        await keyring_admin.create_schema(owner, ["contact"])
         await keyring_admin.grant(owner, names["referral"], ["contact"])
         yield {"referral": f"{service}/{names['referral']}", "keyring": f"{service}/{names['keyring']}"}
     finally:

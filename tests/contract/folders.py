@@ -17,6 +17,14 @@ EVENTS = CONTRACTS / "events"
 FOLDER = load(CONTRACTS)
 
 
+def name_consumers(contracts: Path) -> None:
+    """Write what the installed services read into the topic files of a copy."""
+    for topic in FOLDER.topics.values():
+        reads = topic.spec.model_dump(mode="json", include={"consumers"})
+        with (contracts / topic.document.name).open("a", encoding="utf-8") as file:
+            file.write(yaml.safe_dump(reads, sort_keys=False))
+
+
 def examples(kind: Kind) -> list[tuple[Version, Example]]:
     """The examples of every event; partners' streams have no models and are left out."""
     return [
@@ -41,11 +49,15 @@ def json_of(path: Path) -> dict[str, Any]:
 
 
 class Copy:
-    """A copy of the contracts without releases, in a project folder of its own."""
+    """A copy of the contracts without releases, in a project folder of its own.
+
+    Its topic files name their consumers, so that a test changes them there and the installed services do not speak.
+    """
 
     def __init__(self, project: Path) -> None:
         self.path = project / "contracts"
         shutil.copytree(CONTRACTS, self.path, ignore=shutil.ignore_patterns("released", "asyncapi*", "__pycache__"))
+        name_consumers(self.path)
 
     def change(self, name: str, edit: Callable[[Any], None]) -> None:
         """Edit a file, JSON or YAML; a text is edited by `text`."""

@@ -67,12 +67,13 @@ def test_a_service_takes_what_its_document_says_it_receives(service: str) -> Non
     assert unlike_handlers(document(service), handled(APPLICATIONS[service].service), service=service) == []
 
 
-def test_a_subscription_that_no_topic_file_names_is_found() -> None:
+def test_a_subscription_that_is_not_declared_is_found() -> None:
     seeded = copy.copy(APPLICATIONS["assessment"].service)
     seeded._subscribes = frozenset({"notify"})
     seeded._sources = (-1, frozenset())
     assert drifts("assessment", seeded) == [
-        "assessment subscribes to xa.notify.v1 and its document does not say so: add it to the topic's consumers"
+        "assessment subscribes to xa.notify.v1 and its document does not say so: add what it reads there to its "
+        "consumes.yaml"
     ]
 
 
@@ -97,12 +98,12 @@ def test_a_service_that_publishes_by_itself_is_found() -> None:
     assert any("only the relay writes" in each for each in found)
 
 
-def test_a_handler_that_no_topic_file_names_and_a_declared_reader_without_one_are_found() -> None:
+def test_a_handler_that_is_not_declared_and_a_declared_reader_without_one_are_found() -> None:
     other = CATALOG.by_type("kintsugi.consent.recorded.v1")
     assert other is not None
     taken = handled(APPLICATIONS["assessment"].service)
     found = unlike_handlers(document("assessment"), (taken - {"kintsugi.case.closed.v1"}) | {other.type}, service="it")
     assert found == [
-        "it takes kintsugi.consent.recorded.v1 and no topic file says so: add it to its consumers",
-        "a topic file says that it reads kintsugi.case.closed.v1, and it has no handler",
+        "it takes kintsugi.consent.recorded.v1 and its consumes.yaml does not say so: add it there",
+        "the consumes.yaml of it says that it reads kintsugi.case.closed.v1, and it has no handler",
     ]

@@ -20,7 +20,9 @@ import httpx
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from kintsugi.auth import generate_keypair
 from kintsugi.secrets import make_key_file
-from kintsugi_office import databases, environment, mailbox, provision, services, tokens, topics
+from kintsugi_contracts import consumes
+from kintsugi_contracts.topic_file import topic_files
+from kintsugi_office import databases, environment, key_files, mailbox, provision, services, tokens, topics
 from kintsugi_office.embedded import EmbeddedKafka, EmbeddedPostgres, places
 from kintsugi_office.embedded.servers import free_port
 from kintsugi_office.environment import Addresses, Surroundings
@@ -110,8 +112,7 @@ class Platform:
         }
         generate_keypair(self.layout.secrets)
         make_key_file(self.layout.link_key)
-        for purpose in {each for held in purposes.values() for each in held}:
-            make_key_file(self.layout.kek(purpose))
+        key_files.hand_out(self.layout, purposes)
         made, _ = await asyncio.gather(
             databases.ensure(self.servers.postgres, self.country, purposes),
             provision.apply(
@@ -267,15 +268,11 @@ class Platform:
 
 
 def subscriptions() -> dict[str, list[str]]:
-    """Which services each one reads, from the topic files."""
-    read: dict[str, list[str]] = {name: [] for name in ALL}
-    import yaml
-
-    for file in sorted((project_folder() / "contracts" / "topics").glob("*.yaml")):
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-        for consumer in read.keys() & (content["consumers"] or {}).keys():
-            read[consumer].append(content["service"])
-    return read
+    """Which services each one reads, from their consumes.yaml."""
+    files, consumers = topic_files(project_folder() / "contracts"), consumes.installed()
+    return {
+        name: [source for source, topic in files.items() if name in consumes.readers(topic, consumers)] for name in ALL
+    }
 
 
 def copy_pack(source: Path, target: Path) -> None:

@@ -130,7 +130,9 @@ class Land:
             views=share.views,
             office=Office(self.code, pack, share.resources(settings, pack)),
             engine=engine_of(url, "share", size=2),
-            keyring=Keyring(self.databases["keyring"], {str(p): read_key_file(f) for p, f in settings.keks().items()}),
+            keyring=Keyring(
+                self.databases["keyring"], {"identity": read_key_file(self.folder / "keys" / "identity.key")}
+            ),
             tracing=Tracing("share"),
             metrics=Metrics("share"),
         )
@@ -144,9 +146,12 @@ class Land:
         """Ends a service as SIGTERM does."""
         await self.processes.pop(name).stop()
 
+    def keyfile(self, purpose: str) -> Path:
+        """The key-encryption key of a purpose."""
+        return self.folder / "keys" / f"{purpose}.key"
+
     def settings(self, name: str) -> Settings:
         """What a service is told; the profile is that of the demonstration, whose clock can be moved."""
-        purposes = {"intake": tuple(Purpose), "share": (Purpose.identity,)}[name]
         cluster = {
             key.removeprefix("KINTSUGI_").lower(): value
             for key, value in told(self.infrastructure.cluster, self.folder).items()
@@ -162,7 +167,7 @@ class Land:
             jwt_public_key=self.keys.public,
             profile=Profile.demo,
             share_key=self.folder / "share.key",
-            **{f"kek_{purpose}": self.folder / f"kek-{purpose}" for purpose in purposes},  # type: ignore[arg-type]
+            keys=self.folder / "keys",
         )
 
     async def ask(
@@ -292,13 +297,13 @@ class Land:
         self.keys = generate_keypair(self.folder)
         make_key_file(self.folder / "share.key")
         for purpose in Purpose:
-            make_key_file(self.folder / f"kek-{purpose}")
+            make_key_file(self.keyfile(purpose))
 
     async def _keyring(self, url: str) -> None:
         address = urlsplit(url)
         superuser = urlsplit(self.infrastructure.admin_url)
         admin = urlunsplit(superuser._replace(scheme="postgresql+asyncpg", path=address.path))
-        await keyring_admin.create_schema(admin)
+        await keyring_admin.create_schema(admin, Purpose)
         assert address.username is not None
         await keyring_admin.grant(admin, address.username, [str(purpose) for purpose in Purpose])
         self.databases["keyring"] = url

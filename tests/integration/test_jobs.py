@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError
 from kintsugi.auth import Verifier, issuer_of
 from kintsugi.kafka import Cluster, Protocol, read_password
-from kintsugi.secrets import make_secret_file
+from kintsugi.secrets import make_key_file, make_secret_file
 from kintsugi_office.embedded.kafka import classpath, java_program
 from kintsugi_office.embedded.servers import free_port, spawn, stop_process, tail
 from kintsugi_office.project import Layout
@@ -48,15 +48,15 @@ def test_each_service_is_handed_its_own_keys_and_no_others(tmp_path: Path, offic
     done = job("secrets", "--into", str(tmp_path / "out"), environment=office)
     assert done.returncode == 0, done.stderr
     files = [file for file in (tmp_path / "out").rglob("*") if file.is_file()]
-    held = {(file.parent.name, file.name) for file in files}
+    held = {(file.relative_to(tmp_path / "out").parts[0], file.name) for file in files}
     assert {name for service, name in held if service == "notify"} == {
-        "kek-contact.key",
+        "contact.key",
         "jwt-public.pem",
         "notify.password",
         "settings.env",
     }
     assert {service for service, name in held if name == "admin.password"} == set()
-    assert {service for service, name in held if name == "kek-identity.key"} == {"intake", "share"}
+    assert {service for service, name in held if name == "identity.key"} == {"intake", "share"}
     assert {service for service, name in held if name == "link.key"} == {"referral"}
     assert {service for service, name in held if name == "share.key"} == {"share"}
     assert not any("private" in name for _, name in held)
@@ -66,6 +66,22 @@ def test_each_service_is_handed_its_own_keys_and_no_others(tmp_path: Path, offic
     before = {file: file.read_bytes() for file in files}
     assert job("secrets", "--into", str(tmp_path / "out"), environment=office).returncode == 0
     assert {file: file.read_bytes() for file in files} == before
+
+
+def test_a_service_that_is_upgraded_after_the_job_is_still_told_of_the_key_files_it_was_given(
+    tmp_path: Path, office: dict[str, str]
+) -> None:
+    secrets, notify = tmp_path / "data" / "secrets", tmp_path / "out" / "notify"
+    make_key_file(secrets / "kek-contact.key")
+    make_key_file(notify / "kek-contact.key")
+    former = (secrets / "kek-contact.key").read_bytes()
+    done = job("secrets", "--into", str(tmp_path / "out"), environment=office)
+    assert done.returncode == 0, done.stderr
+    told = (notify / "settings.env").read_text().splitlines()
+    assert "KINTSUGI_KEK_CONTACT=/run/kintsugi/kek-contact.key" in told
+    assert "KINTSUGI_KEYS=/run/kintsugi/keys" in told
+    assert (notify / "keys" / "contact.key").read_bytes() == former
+    assert "KINTSUGI_KEK_CONTACT" not in (tmp_path / "out" / "intake" / "settings.env").read_text()
 
 
 def test_a_token_of_the_job_is_accepted_with_the_key_that_services_are_handed(

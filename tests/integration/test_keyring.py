@@ -5,6 +5,7 @@ import os
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -14,7 +15,11 @@ from kintsugi import keyring_admin
 from kintsugi.keyring import Keyring, KeyringError, KeyringUnavailable, Missing
 from kintsugi.keyring_admin import KeyringSetupError
 from kintsugi.sealing import DataKey, Erased, seal, unseal
+from kintsugi.secrets import make_key_file, read_key_file
+from kintsugi.settings import Settings
 from kintsugi_contracts.base import Sealed
+from kintsugi_office import key_files
+from kintsugi_office.project import Layout
 
 from tests.infrastructure import Infrastructure
 
@@ -67,7 +72,7 @@ async def country(
     url = await new_database("keyring")
     server = urlsplit(infrastructure.admin_url)
     root = await asyncpg.connect(server._replace(path=urlsplit(url).path).geturl())
-    await keyring_admin.create_schema(url)
+    await keyring_admin.create_schema(url, PURPOSES)
     made = Country(url, root)
     try:
         yield made
@@ -192,6 +197,50 @@ async def test_a_new_purpose_inherits_the_tombstones(country: Country) -> None:
     country.keks["biometric"] = os.urandom(32)
     later = await country.service(["biometric"])
     assert await later.fetch([], {(person, "biometric")}) == {(person, "biometric"): Erased()}
+
+
+async def test_a_purpose_of_another_package_may_have_digits_also_in_a_keyring_of_an_earlier_release(
+    country: Country,
+) -> None:
+    admin = await asyncpg.connect(country.admin_url.replace("+asyncpg", ""))
+    await admin.execute("ALTER TABLE keyring.purpose DROP CONSTRAINT purpose_name_check")
+    await admin.execute(
+        "ALTER TABLE keyring.purpose ADD CONSTRAINT purpose_name_check CHECK (name ~ '^[a-z][a-z_]{0,39}$')"
+    )
+    await admin.close()
+    await keyring_admin.create_schema(country.admin_url, [*PURPOSES, "housing_address2"])
+    country.keks["housing_address2"] = os.urandom(32)
+    housing, intake = await country.service(["housing_address2"]), await country.service()
+    name = (subject(), "housing_address2")
+    assert (await housing.fetch([], {name}))[name]
+    with pytest.raises(KeyringError, match="grant it the purpose"):
+        await intake.fetch([name])
+
+
+async def test_what_was_sealed_with_an_office_s_former_key_files_opens_with_those_taken_over(
+    country: Country, tmp_path: Path
+) -> None:
+    layout = Layout(tmp_path)
+    for purpose in PURPOSES:
+        make_key_file(layout.secrets / f"kek-{purpose}.key")
+        country.keks[purpose] = read_key_file(layout.secrets / f"kek-{purpose}.key")
+    before, person = await country.service(), subject()
+    names = {(person, purpose) for purpose in PURPOSES}
+    origin = {"source": "/xa/intake", "id": "i1", "type": "kintsugi.case.opened.v1"}
+    sealed = {}
+    for (_, purpose), key in (await before.fetch([], names)).items():
+        assert isinstance(key, DataKey)
+        wire = seal(b'{"a":1}', key=key, subject=person, purpose=purpose, **origin)
+        sealed[purpose] = Sealed(**origin, **wire, purpose=purpose)
+    key_files.hand_out(layout, {"intake": PURPOSES})
+    settings = Settings.model_construct(keys=layout.keys_of("intake"))
+    country.keks = {p: read_key_file(file) for p, file in settings.key_files("intake", PURPOSES).items()}
+    after = await country.service()
+    await after.check()
+    for (_, purpose), key in (await after.fetch(names)).items():
+        assert isinstance(key, DataKey)
+        assert unseal(sealed[purpose], key, person, purpose) == b'{"a":1}'
+    assert not list(layout.secrets.glob("kek-*"))
 
 
 async def test_another_process_stops_opening_within_a_minute_of_an_erasure(country: Country) -> None:
@@ -321,7 +370,7 @@ async def test_the_schema_can_be_created_again_and_by_two_jobs_at_once(country: 
     intake = await country.service()
     name = (subject(), "contact")
     key = await made(intake, name)
-    await asyncio.gather(*(keyring_admin.create_schema(country.admin_url) for _ in range(3)))
+    await asyncio.gather(*(keyring_admin.create_schema(country.admin_url, PURPOSES) for _ in range(3)))
     intake.forget(name[0])
     assert (await made(intake, name)).kid == key.kid
 

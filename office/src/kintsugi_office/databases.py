@@ -52,7 +52,7 @@ async def ensure(server: PostgresRoles, country: str, purposes: Mapping[str, Ite
         await server.create_database(role, owner=role)
     await server.create_database(keyring, owner=keyring, guests=roles)
     made = urls(server, country, purposes)
-    await keyring_admin.create_schema(made.keyring_owner)
+    await keyring_admin.create_schema(made.keyring_owner, {each for granted in purposes.values() for each in granted})
     for name, granted in purposes.items():
         await keyring_admin.grant(made.keyring_owner, name_of(country, name), granted, erase=name == _ERASER)
     return made

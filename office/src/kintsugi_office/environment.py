@@ -47,7 +47,7 @@ def of_process(around: Surroundings, *names: str) -> dict[str, str]:
 
     With several, what differs between them carries the service in the variable's name.
     """
-    others = ("KINTSUGI_KEK_", "KINTSUGI_KAFKA_")
+    others = ("KINTSUGI_KEYS", "KINTSUGI_KEK_", "KINTSUGI_KAFKA_")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(others)}
     environment |= {
         "KINTSUGI_COUNTRY": around.country,
@@ -79,11 +79,11 @@ def _of_service(around: Surroundings, name: str) -> dict[str, str]:
         "KEYRING_URL": around.databases.keyring[name],
         "KAFKA_USERNAME": username(around.country, name),
         "KAFKA_PASSWORD_FILE": str(around.layout.kafka_password(name)),
+        "KEYS": str(around.layout.keys_of(name)),
         "HTTP_PORT": str(around.addresses.ports[name]),
         "LOG_FILE": str(around.layout.logs / f"{name}.log"),
         "SPAN_FILE": str(around.layout.logs / f"{name}.spans.jsonl"),
     }
-    settings |= {f"KEK_{purpose.upper()}": str(around.layout.kek(purpose)) for purpose in around.purposes[name]}
     if name == "notify":
         settings["SMTP_URL"] = around.addresses.smtp_url
     if name in _PUBLIC:

@@ -7,9 +7,10 @@ again at any time. They use the functions the embedded office uses, so that both
 import asyncio
 import shlex
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -19,9 +20,20 @@ from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError, NodeNotRead
 from kintsugi.auth import generate_keypair
 from kintsugi.kafka import Protocol, make_password_file, read_password
 from kintsugi.keyring_admin import KeyringSetupError
-from kintsugi.secrets import make_key_file
+from kintsugi.secrets import KeyFileError, make_key_file
 
-from kintsugi_office import access, broker_settings, databases, environment, provision, services, tokens, topics
+from kintsugi_office import (
+    access,
+    broker_settings,
+    confirming,
+    databases,
+    environment,
+    key_files,
+    provision,
+    services,
+    tokens,
+    topics,
+)
 from kintsugi_office.broker import BrokerAway, BrokerRefused
 from kintsugi_office.options import Data, explained
 from kintsugi_office.progress import say
@@ -35,6 +47,8 @@ app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pret
 
 Country = Annotated[str, typer.Option(envvar="KINTSUGI_COUNTRY", help="The country of the office.")]
 Server = Annotated[str, typer.Option(envvar="KINTSUGI_POSTGRES", help="host:port of PostgreSQL.")]
+
+Yes = Annotated[bool, typer.Option("--yes", help="Grant new rights without asking.")]
 
 SEEN_AS = Path("/run/kintsugi")
 WAIT_SECONDS = 60.0
@@ -53,18 +67,20 @@ class ServerAway(RuntimeError):
 
 
 @app.command("secrets")
-@explained(ProjectNotFound, TopicRefused, services.NotInstalled)
+@explained(ProjectNotFound, TopicRefused, services.NotInstalled, confirming.NotConfirmed, KeyFileError)
 def make_secrets(
     into: Annotated[Path, typer.Option(help="Where to put one folder of settings and keys per service.")],
     seen_as: Annotated[Path, typer.Option(help="Where a service's container sees its own folder.")] = SEEN_AS,
     server: Server = "postgres:5432",
     country: Country = "xa",
     data: Data = None,
+    yes: Yes = False,
 ) -> None:
     """Make the office's keys and passwords, and hand each service its own and no other's.
 
     ``INTO/<service>`` gets ``settings.env``, key files and the password of its user of Kafka. ``INTO/postgres`` and
-    ``INTO/kafka`` get their administrators'. What is there already is kept: a lost key is lost data.
+    ``INTO/kafka`` get their administrators'. What is there already is kept: a lost key is lost data. A service that
+    would hold keys of another sealed purpose than before needs a person's word: ``--yes``.
     """
     layout = Layout.at(data)
     layout.make()
@@ -74,8 +90,9 @@ def make_secrets(
     generate_keypair(layout.secrets)
     for path in {path for name in purposes for path in environment.keys(layout, name).values()}:
         make_key_file(path)
-    for purpose in {each for held in purposes.values() for each in held}:
-        make_key_file(layout.kek(purpose))
+    if new := provision.new_purposes(layout, purposes):
+        confirming.ask(new, yes=yes)
+    key_files.hand_out(layout, purposes)
     _write(into / SUPERUSER / "password", roles.keep_password(SUPERUSER))
     for user in (access.ADMIN, *_declared(country).users):
         make_password_file(layout.kafka_password(user))
@@ -86,13 +103,13 @@ def make_secrets(
     for name, held in purposes.items():
         folder = into / name
         keys = {"JWT_PUBLIC_KEY": layout.jwt_public_key}
-        keys |= {f"KEK_{purpose.upper()}": layout.kek(purpose) for purpose in held}
         keys |= environment.keys(layout, name) | {"KAFKA_PASSWORD_FILE": layout.kafka_password(name)}
         for path in keys.values():
             _write(folder / path.name, path.read_text(encoding="utf-8"))
         settings = {"DATABASE_URL": reachable.own[name], "KEYRING_URL": reachable.keyring[name]}
         settings |= {"KAFKA_USERNAME": access.username(country, name)}
-        settings |= {key: str(seen_as / path.name) for key, path in keys.items()}
+        settings |= {key: str(seen_as / path.name) for key, path in keys.items()} | {"KEYS": str(seen_as / "keys")}
+        settings |= _hand_keys(layout, folder, seen_as, held)
         lines = [f"KINTSUGI_{key}={shlex.quote(value)}\n" for key, value in settings.items()]
         _write(folder / "settings.env", "".join(lines))
     say(f"Keys and passwords are in {layout.data}, each service's own in {into}.")
@@ -115,7 +132,10 @@ def migrate(server: Server = "postgres:5432", country: Country = "xa", data: Dat
 
 
 @app.command("topics")
-@explained(ProjectNotFound, TopicRefused, ServerAway, BrokerRefused, access.NoLogin, services.NotInstalled)
+@explained(
+    *(ProjectNotFound, TopicRefused, ServerAway, BrokerRefused, access.NoLogin, services.NotInstalled),
+    *(confirming.NotConfirmed,),
+)
 def make_topics(
     bootstrap: Annotated[str, typer.Option(envvar="KINTSUGI_BOOTSTRAP", help="host:port of Kafka.")] = "kafka:9092",
     replication: Annotated[int, typer.Option(min=1, envvar="KINTSUGI_REPLICATION_FACTOR")] = 1,
@@ -123,14 +143,21 @@ def make_topics(
     ca_file: Annotated[Path | None, typer.Option(envvar="KINTSUGI_KAFKA_CA_FILE")] = None,
     country: Country = "xa",
     data: Data = None,
+    yes: Yes = False,
 ) -> None:
-    """Make topics, users and their rights as ``contracts/`` describes them, as Kafka's administrator."""
+    """Make topics, users and their rights as ``contracts/`` describes them, as Kafka's administrator.
+
+    On a broker that has rights of this country already, a new reader of a topic needs a person's word: ``--yes``.
+    """
     layout, wanted = Layout.at(data), _declared(country)
     login = access.login(layout, bootstrap, country, access.ADMIN)
     admin = replace(login, protocol=protocol, ca_file=ca_file)
-    done = asyncio.run(
-        _answered("Kafka", bootstrap, lambda: provision.apply(admin, layout, wanted, replication=replication))
-    )
+
+    async def work() -> provision.Difference:
+        await provision.confirm(admin, layout, wanted, partial(confirming.ask, yes=yes))
+        return await provision.apply(admin, layout, wanted, replication=replication)
+
+    done = asyncio.run(_answered("Kafka", bootstrap, work))
     if made := [plan.name for plan in done.topics.absent]:
         say(f"Made {', '.join(made)}.")
     for line in provision.taken_away(done):
@@ -168,6 +195,20 @@ def _purposes(country: str) -> dict[str, tuple[str, ...]]:
     """The sealed purposes of each installed service, from its topic file."""
     held = {plan.service: plan.purposes for plan in topics.planned(project_folder() / "contracts", country)}
     return {service.name: held.get(service.name, ()) for service in services.installed()}
+
+
+def _hand_keys(layout: Layout, folder: Path, seen_as: Path, held: Sequence[str]) -> dict[str, str]:
+    """Write the keys of a service's purposes into its folder; the settings of an earlier release that has them too.
+
+    A service of an earlier release, upgraded after the others, is still told of the files it was given.
+    """
+    for purpose in held:
+        _write(folder / "keys" / f"{purpose}.key", layout.key(purpose).read_text(encoding="utf-8"))
+    for file in (folder / "keys").glob("*.key"):
+        if file.stem not in held:
+            file.unlink()
+    former = {purpose: f"kek-{purpose}.key" for purpose in held if (folder / f"kek-{purpose}.key").exists()}
+    return {f"KEK_{purpose.upper()}": str(seen_as / name) for purpose, name in former.items()}
 
 
 def _hand_to_kafka(folder: Path, password: str) -> None:

@@ -108,6 +108,15 @@ class Layout:
         """The password of one user of Kafka: ``admin``, a service, ``office`` or ``integrator.<name>``."""
         return self.secrets / "kafka" / f"{user}.password"
 
-    def kek(self, purpose: str) -> Path:
+    @property
+    def keys(self) -> Path:
+        """The key-encryption keys of all sealed purposes."""
+        return self.secrets / "keys"
+
+    def key(self, purpose: str) -> Path:
         """The key-encryption key of one sealed purpose."""
-        return self.secrets / f"kek-{purpose}.key"
+        return self.keys / f"{purpose}.key"
+
+    def keys_of(self, service: str) -> Path:
+        """The folder that one service is told of: links to the keys of the purposes it holds, and to no others."""
+        return self.secrets / "keys-of" / service

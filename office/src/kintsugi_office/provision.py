@@ -6,19 +6,21 @@ file declares is taken away, except topics. Everything else on the broker is lef
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kintsugi.kafka import Cluster, make_password_file
 
-from kintsugi_office import access, rights, topics
+from kintsugi_office import access, key_files, rights, topics
 from kintsugi_office.broker import BrokerRefused, broker, check_login, takes_login
 from kintsugi_office.project import Layout
 from kintsugi_office.rights import Right
 from kintsugi_office.topics import Drift, TopicPlan
 
 SETTLED_SECONDS = 15.0
+Ask = Callable[[Sequence[str]], None]
+"""Asks a person whether what these lines say may be; raises when it may not."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class Declared:
     topics: list[TopicPlan]
     users: list[str]
     rights: set[Right]
+    held: key_files.Held = field(default_factory=dict)
+    """Installed service to the sealed purposes whose keys its topic file lets it hold."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,8 @@ class Difference:
     """Names on the broker that were ours and are declared no more."""
     new_rights: list[Right] = field(default_factory=list)
     old_rights: list[Right] = field(default_factory=list)
+    first: bool = False
+    """Whether the broker has no right of this country at all yet."""
     foreign: list[Right] = field(default_factory=list)
     """Rights of others on what is ours or on everything, and of ours on what the client does not know."""
 
@@ -56,13 +62,15 @@ class Difference:
 
 
 def declared(contracts: Path, country: str, *, also: Iterable[str] = ()) -> Declared:
-    """Topics, users and rights by the files of a contracts folder. ``also`` names users without any right of theirs.
+    """Topics, users and rights by the files of a contracts folder. ``also`` names the installed services.
 
     Raises TopicRefused naming a file that cannot be used.
     """
     plans = [*topics.planned(contracts, country), *topics.streams(contracts, country)]
-    users = {access.OFFICE, *also, *rights.users_of(plans)}
-    return Declared(country, plans, sorted(users), rights.wanted(country, plans))
+    names = set(also)
+    users = {access.OFFICE, *names, *rights.users_of(plans)}
+    held = {plan.service: plan.purposes for plan in plans if plan.service in names}
+    return Declared(country, plans, sorted(users), rights.wanted(country, plans), held)
 
 
 async def compare(admin: Cluster, layout: Layout, wanted: Declared) -> Difference:
@@ -85,8 +93,46 @@ async def compare(admin: Cluster, layout: Layout, wanted: Declared) -> Differenc
         old_users=sorted(each for each in users - names.keys() if rights.ours(wanted.country, f"User:{each}")),
         new_rights=sorted(wanted.rights - mine),
         old_rights=sorted(mine - wanted.rights),
+        first=not mine,
         foreign=sorted(right for right in there - mine if rights.concerns(wanted.country, right)),
     )
+
+
+def new_reads(wanted: Declared, difference: Difference) -> list[str]:
+    """Who may read what it may not read now, a line each; a writer that reads its own topic is no reader of it."""
+    topics = {plan.name: plan for plan in wanted.topics}
+    said = []
+    for right in difference.new_rights:
+        plan = topics.get(right.name)
+        user = right.user.removeprefix(f"{wanted.country}.")
+        if plan is None or (right.resource, right.operation) != ("topic", "read") or user == plan.producer:
+            continue
+        events = [
+            f"{event} ({', '.join(fields)})" if fields else event for event, fields in plan.reads.get(user, {}).items()
+        ]
+        said.append(f"{user} may read {plan.name}: {', '.join(events) or 'every event, as its topic file says'}")
+    return said
+
+
+def new_purposes(layout: Layout, held: key_files.Held) -> list[str]:
+    """Which service will hold keys for which sealed purposes for the first time, a line each.
+
+    None where no key was made in this data folder yet: its office starts for the first time, or is kept elsewhere.
+    """
+    if key_files.first_start(layout):
+        return []
+    found: dict[str, list[str]] = {}
+    for service, purpose in key_files.new(layout, held):
+        found.setdefault(service, []).append(purpose)
+    return [f"{service} will hold keys for {', '.join(purposes)}" for service, purposes in found.items()]
+
+
+async def confirm(admin: Cluster, layout: Layout, wanted: Declared, ask: Ask) -> None:
+    """Ask a person about readers and holders of keys that were not there before; of a first start nothing is asked."""
+    difference = await compare(admin, layout, wanted)
+    said = [*([] if difference.first else new_reads(wanted, difference)), *new_purposes(layout, wanted.held)]
+    if said:
+        await asyncio.to_thread(ask, said)
 
 
 async def apply(

@@ -9,12 +9,14 @@ import subprocess
 import sys
 import time
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import psutil
 import typer
+from kintsugi.secrets import KeyFileError
 
-from kintsugi_office import services, state
+from kintsugi_office import confirming, services, state
 from kintsugi_office.access import NoLogin
 from kintsugi_office.broker import BrokerRefused
 from kintsugi_office.child import ChildFailed
@@ -33,6 +35,7 @@ if TYPE_CHECKING:  # it imports the whole kit, which takes seconds: only `up` an
 _EXPECTED = (
     *(ChildFailed, JarUnavailable, OfficeAlreadyRuns, ProjectNotFound),
     *(ServerDidNotStart, services.NotInstalled, TopicRefused, BrokerRefused, NoLogin),
+    *(confirming.NotConfirmed, KeyFileError),
 )
 
 
@@ -62,17 +65,18 @@ def up(
     data: Data = None,
     country: Annotated[str, typer.Option(help="The country pack, a folder of countries/.")] = "xa",
     only: Annotated[list[str] | None, typer.Option(help="Run this service alone (may be repeated).")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Grant new rights without asking.")] = False,
 ) -> None:
     """Start the office: PostgreSQL, Kafka, the mail server and every service. Ctrl-C stops all of it."""
     layout = Layout.at(data)
     if detach:
-        _in_background(
-            layout, [f"--profile={profile.value}", f"--country={country}", *(f"--only={n}" for n in only or ())]
-        )
+        options = [f"--profile={profile.value}", f"--country={country}", *(f"--only={n}" for n in only or ())]
+        _in_background(layout, [*options, *(["--yes"] if yes else [])])
     else:
         from kintsugi_office.supervisor import Office
 
-        office = Office(layout, shape=profile.value, country=country, found=services.installed(only))
+        ask = partial(confirming.ask, yes=yes)
+        office = Office(layout, shape=profile.value, country=country, found=services.installed(only), ask=ask)
         asyncio.run(_in_foreground(office))
 
 

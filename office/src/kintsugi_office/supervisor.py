@@ -17,7 +17,18 @@ from kintsugi.auth import generate_keypair
 from kintsugi.kafka import Cluster
 from kintsugi.secrets import make_key_file
 
-from kintsugi_office import access, databases, environment, loopback, progress, provision, services, state, topics
+from kintsugi_office import (
+    access,
+    databases,
+    environment,
+    key_files,
+    loopback,
+    progress,
+    provision,
+    services,
+    state,
+    topics,
+)
 from kintsugi_office.child import Child
 from kintsugi_office.databases import Databases
 from kintsugi_office.embedded import EmbeddedKafka, EmbeddedPostgres, servers
@@ -34,6 +45,7 @@ class Office:
     """Start and supervise everything of one country; ``async with Office(Layout.at(None)) as office:``.
 
     ``extra`` adds variables to the environment of a process (by service name; ``services`` in the all-in-one shape).
+    ``ask`` is asked before a service may read or open more than at the last start; without it nothing is asked.
     Start it from the main thread: every process dies with it.
     """
 
@@ -48,6 +60,7 @@ class Office:
         found: Sequence[InstalledService] | None = None,
         extra: Mapping[str, Mapping[str, str]] | None = None,
         say: Callable[[str], None] = progress.say,
+        ask: provision.Ask | None = None,
     ) -> None:
         self.layout = layout
         self.country = country
@@ -62,6 +75,7 @@ class Office:
         self.addresses = Addresses("", "", {})
         self._extra = extra or {}
         self._say = say
+        self._ask = ask
         self._phase: Literal["starting", "ready", "stopping"] = "starting"
         self._lock: IO[str] | None = None
         self._watching: asyncio.Task[None] | None = None
@@ -142,7 +156,9 @@ class Office:
         purposes = {service.name: () for service in self.services} | {
             plan.service: plan.purposes for plan in plans if plan.service in {s.name for s in self.services}
         }
-        self._make_keys({purpose for held in purposes.values() for purpose in held})
+        if self._ask is not None:
+            await provision.confirm(self.kafka.cluster, self.layout, wanted, self._ask)
+        self._make_keys(purposes)
         self._say("Preparing databases, keys, topics and who may use them")
         self.databases, done = await asyncio.gather(
             databases.ensure(self.postgres, self.country, purposes),
@@ -183,13 +199,12 @@ class Office:
                 f"An office already runs in {self.layout.data}. Stop it: kintsugi down; or use another folder: --data."
             ) from None
 
-    def _make_keys(self, purposes: set[str]) -> None:
+    def _make_keys(self, purposes: key_files.Held) -> None:
         generate_keypair(self.layout.secrets)
         make_key_file(self.layout.link_key)
         if any(service.name == environment.SHARE for service in self.services):
             make_key_file(self.layout.share_key)
-        for purpose in purposes:
-            make_key_file(self.layout.kek(purpose))
+        key_files.hand_out(self.layout, purposes)
 
     def _choose_addresses(self) -> Addresses:
         """The ports of last time where they are free, so that a bookmark survives a restart."""

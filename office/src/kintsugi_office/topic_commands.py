@@ -7,15 +7,16 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 import typer
 from kintsugi.kafka import Cluster, Protocol, read_password
+from kintsugi.secrets import KeyFileError
 
-from kintsugi_office import access, provision, rights, services, state
+from kintsugi_office import access, confirming, key_files, provision, rights, services, state
 from kintsugi_office.broker import BrokerRefused
 from kintsugi_office.options import Data, Json, explained
 from kintsugi_office.project import Layout, ProjectNotFound, project_folder
@@ -31,6 +32,7 @@ app = typer.Typer(
 
 _EXPECTED = (
     *(ProjectNotFound, TopicRefused, BrokerRefused, state.OfficeNotRunning, access.NoLogin, services.NotInstalled),
+    *(confirming.NotConfirmed, KeyFileError),
 )
 _SHOWN = ("cleanup.policy", "retention.ms")
 
@@ -44,6 +46,7 @@ NewPasswords = Annotated[
     bool,
     typer.Option("--new-passwords", help="On a broker elsewhere: set passwords of users whose own is not kept here."),
 ]
+Yes = Annotated[bool, typer.Option("--yes", help="Grant new rights without asking.")]
 Replication = Annotated[int, typer.Option(min=1, help="Copies of a topic that is made now.")]
 
 
@@ -63,10 +66,32 @@ def plan_command(
     layout = Layout.at(data)
     admin, wanted = _where(layout, country, bootstrap, username, password_file, protocol, ca_file)
     found = asyncio.run(provision.compare(admin, layout, wanted))
-    _show(admin, wanted, found, as_json=as_json)
-    if not found.none and not as_json:
+    widened = Widened.of(layout, wanted, found)
+    _show(admin, wanted, found, widened, as_json=as_json)
+    done = found.none and not widened.purposes
+    if not done and not as_json:
+        for line in widened.lines:
+            typer.echo(f"To confirm: {line}")
         typer.echo(f"Next: {_next(found, elsewhere=bootstrap is not None)}")
-    sys.exit(0 if found.none else 1)
+    sys.exit(0 if done else 1)
+
+
+@dataclass(frozen=True)
+class Widened:
+    """What would let a service see more than it does: a person confirms it."""
+
+    reads: list[str]
+    purposes: list[str]
+
+    @classmethod
+    def of(cls, layout: Layout, wanted: Declared, found: Difference) -> Self:
+        """What is new for a broker and a data folder."""
+        return cls(provision.new_reads(wanted, found), provision.new_purposes(layout, wanted.held))
+
+    @property
+    def lines(self) -> list[str]:
+        """For a person, a line each."""
+        return [*self.reads, *self.purposes]
 
 
 def _next(found: Difference, *, elsewhere: bool) -> str:
@@ -88,14 +113,23 @@ def apply_command(
     ca_file: CaFile = None,
     replication: Replication = 1,
     new_passwords: NewPasswords = False,
+    yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Make topics, users and rights as the contracts say. Safe to run again; a topic never keeps less than before."""
+    """Make topics, users and rights as the contracts say. Safe to run again; a topic never keeps less than before.
+
+    Asks before a service may read more, or hold keys of another sealed purpose, than before.
+    """
     layout = Layout.at(data)
     admin, wanted = _where(layout, country, bootstrap, username, password_file, protocol, ca_file)
     anew = new_passwords or bootstrap is None
+    widened = Widened.of(layout, wanted, asyncio.run(provision.compare(admin, layout, wanted)))
+    if widened.lines:
+        confirming.ask(widened.lines, yes=yes)
     done = asyncio.run(provision.apply(admin, layout, wanted, replication=replication, new_passwords=anew))
-    _show(admin, wanted, done, as_json=as_json)
+    if widened.purposes:
+        key_files.hand_out(layout, wanted.held)
+    _show(admin, wanted, done, widened, as_json=as_json)
     if not as_json and not done.none:
         made = " Passwords are in " + str(layout.kafka_password(access.OFFICE).parent) + "." if done.new_users else ""
         typer.echo(f"Done.{made}")
@@ -177,9 +211,9 @@ def _told(told: list[Line]) -> Iterator[str]:
         )
 
 
-def _show(admin: Cluster, wanted: Declared, found: Difference, *, as_json: bool) -> None:
+def _show(admin: Cluster, wanted: Declared, found: Difference, widened: Widened, *, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(_plain(found), indent=1))
+        typer.echo(json.dumps(_plain(found) | {"widened": asdict(widened)}, indent=1))
         return
     typer.echo(f"Kafka at {admin.bootstrap}, country {wanted.country}")
     differs, rest = list(lines(wanted, found)), list(left_alone(wanted, found))

@@ -1,7 +1,7 @@
 """The topics of a country as ``contracts/`` describes them, and how they are made; safe to run again."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,9 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import for_code
 from kintsugi.kafka import Cluster
+from kintsugi_contracts import consumes
+from kintsugi_contracts.catalog import PLATFORM, Catalog
+from kintsugi_contracts.errors import ContractError
 
 from kintsugi_office.access import ADMIN, integrator
 
@@ -22,7 +25,7 @@ _RESERVED = (ADMIN, "integrator")
 _KEPT = ("retention.ms", "retention.bytes", "delete.retention.ms")
 _NO_LIMIT = -1
 _MILLISECONDS = {"hours": 3_600_000, "minutes": 60_000}
-_NEEDED = ("topic", "service", "producer", "partitions", "config", "consumers")
+_NEEDED = ("topic", "service", "producer", "partitions", "config")
 
 
 class TopicRefused(RuntimeError):
@@ -44,6 +47,8 @@ class TopicPlan:
     purposes: tuple[str, ...] = ()
     producer: str = ""
     readers: tuple[str, ...] = ()
+    reads: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
+    """Of the readers that are consumers: each event they read of it, and the fields they rely on."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +64,23 @@ class Drift:
 
 
 def planned(contracts: Path, country: str) -> list[TopicPlan]:
-    """The services' topics in a country, from the topic files. Raises TopicRefused when a file lacks something."""
-    plans = [_plan(file, country) for file in sorted((contracts / "topics").glob("*.yaml"))]
-    if not plans:
+    """The services' topics in a country, from the topic files of ``contracts`` and of other installed packages.
+
+    Their readers are the installed services whose ``consumes.yaml`` names one of their events. Raises TopicRefused
+    when a file lacks something.
+    """
+    files = sorted((contracts / "topics").glob("*.yaml"))
+    if not files:
         raise TopicRefused(f"{contracts / 'topics'} has no topic files.")
-    return plans
+    try:
+        packages = [each.contracts for each in Catalog.installed().packages if each.name != PLATFORM]
+        consumers = consumes.installed()
+    except ContractError as error:
+        raise TopicRefused(str(error)) from error
+    for folder in packages:
+        if folder is not None and folder.resolve() != contracts.resolve():
+            files += sorted((folder / "topics").glob("*.yaml"))
+    return [_plan(file, country, consumers=consumers) for file in files]
 
 
 def streams(contracts: Path, country: str) -> list[TopicPlan]:
@@ -83,13 +100,18 @@ def streams(contracts: Path, country: str) -> list[TopicPlan]:
     return plans
 
 
-def _plan(file: Path, country: str, partner: str | None = None) -> TopicPlan:
-    """One file. The consumers of a topic are services; those of a partner's stream are that partner alone."""
+def _plan(
+    file: Path, country: str, partner: str | None = None, consumers: consumes.Consumers | None = None
+) -> TopicPlan:
+    """One file. The consumers of a topic are services; those of a partner's stream are that partner alone.
+
+    A topic file that names consumers, as those of earlier releases do, speaks for itself.
+    """
     content: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
     if lacks := [name for name in _NEEDED if name not in content]:
         raise TopicRefused(f"{file} lacks {', '.join(lacks)}; see contracts/README.md.")
     try:
-        consumers = {str(name) for name in content["consumers"] or ()}
+        reads = _reads(content, consumers or {})
         others = tuple(str(name) for name in content.get("readers", ()))
         plan = TopicPlan(
             name=str(content["topic"]).format(country=country),
@@ -98,21 +120,41 @@ def _plan(file: Path, country: str, partner: str | None = None) -> TopicPlan:
             config={str(name): str(value) for name, value in content["config"].items()},
             purposes=tuple(content.get("purposes", ())),
             producer=str(content["producer"]),
-            readers=(*sorted(consumers if partner is None else map(integrator, consumers)), *others),
+            readers=(*sorted(reads if partner is None else map(integrator, reads)), *others),
+            reads={name if partner is None else integrator(name): each for name, each in reads.items()},
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise TopicRefused(f"{file} cannot be read: {error}; see contracts/README.md.") from error
-    if partner is not None and (strangers := consumers - {partner}):
+    if partner is not None and (strangers := reads.keys() - {partner}):
         raise TopicRefused(
             f"{file}: {', '.join(sorted(strangers))} cannot consume it: this stream is for {partner} alone."
         )
-    for user in {plan.producer, *consumers, *others}:
+    for user in {plan.producer, *reads, *others}:
         if user in _RESERVED or not _USER.fullmatch(user):
             raise TopicRefused(
                 f"{file}: {user!r} cannot be a user of Kafka: names are lower-case letters, digits, '-' and '_', and "
                 f"none of {', '.join(_RESERVED)}."
             )
     return plan
+
+
+def _reads(content: dict[str, Any], consumers: consumes.Consumers) -> dict[str, dict[str, tuple[str, ...]]]:
+    """Consumer to event to the fields it relies on: as the file says, or else as the installed services do."""
+    if "consumers" not in content:
+        events = content.get("events") or {}
+        found = {
+            name: {event: each.fields for event, each in consumer.spec.events.items() if event in events}
+            for name, consumer in consumers.items()
+            if name != content["service"]
+        }
+        return {name: reads for name, reads in found.items() if reads}
+    return {
+        str(name): {
+            str(event): tuple(said["fields"] if isinstance(said, dict) else said or ())
+            for event, said in (events or {}).items()
+        }
+        for name, events in (content["consumers"] or {}).items()
+    }
 
 
 async def drift(cluster: Cluster, plans: Iterable[TopicPlan]) -> Drift:

@@ -10,12 +10,12 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from importlib.resources import files
 
-from kintsugi_contracts.base import Purpose
+from kintsugi_contracts.base import PURPOSE
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
-_PURPOSE = re.compile(r"[a-z][a-z_]{0,39}")
+_PURPOSE = re.compile(PURPOSE)
 _ROLE = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}")
 _LOCK = 0x6B65_7972_696E_67  # "keyring": two jobs at once take turns
 
@@ -24,7 +24,7 @@ class KeyringSetupError(Exception):
     """The keyring could not be set up as asked; the text says what to change."""
 
 
-async def create_schema(admin_url: str, purposes: Iterable[str] = tuple(Purpose)) -> None:
+async def create_schema(admin_url: str, purposes: Iterable[str]) -> None:
     """Create or complete the keyring's tables for these purposes.
 
     A purpose that is new here gets the tombstones of everyone who was erased before it existed.
@@ -101,5 +101,5 @@ async def _transaction(admin_url: str) -> AsyncIterator[AsyncConnection]:
 
 def _purpose(name: str) -> str:
     if not _PURPOSE.fullmatch(name):
-        raise KeyringSetupError(f"{name!r} is no purpose name: lower-case letters and '_', at most 40")
+        raise KeyringSetupError(f"{name!r} is no purpose name: lower-case letters, digits and '_', at most 40")
     return str(name)

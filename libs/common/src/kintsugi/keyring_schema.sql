@@ -6,8 +6,11 @@ CREATE SCHEMA IF NOT EXISTS keyring;
 REVOKE ALL ON SCHEMA keyring FROM PUBLIC;
 
 CREATE TABLE IF NOT EXISTS keyring.purpose (
-    name text COLLATE "C" PRIMARY KEY CHECK (name ~ '^[a-z][a-z_]{0,39}$')
+    name text COLLATE "C" PRIMARY KEY CHECK (name ~ '^[a-z][a-z0-9_]{0,39}$')
 );
+-- Keyrings of earlier releases took no digits.
+ALTER TABLE keyring.purpose DROP CONSTRAINT IF EXISTS purpose_name_check;
+ALTER TABLE keyring.purpose ADD CONSTRAINT purpose_name_check CHECK (name ~ '^[a-z][a-z0-9_]{0,39}$');
 
 -- Which role may read and make the keys of which purpose.
 CREATE TABLE IF NOT EXISTS keyring.role_purpose (

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 import uuid_utils
-from kintsugi_contracts.base import Event, Purpose, Sealed, replaced
+from kintsugi_contracts.base import Event, Sealed, replaced
 from kintsugi_contracts.catalog import EVERY, Catalog
 from kintsugi_country import Pack
 from pydantic import BaseModel, ConfigDict
@@ -109,8 +109,8 @@ class Handler:
 
     name: str
     decide: Decide
-    reads: frozenset[Purpose]
-    seals: frozenset[Purpose]
+    reads: frozenset[str]
+    seals: frozenset[str]
     requires: tuple[Policy, ...] = ()
     creates: bool = False
     tightens: bool = False
@@ -143,7 +143,7 @@ class Preparation:
     """How a kind of send becomes a message at the moment of sending."""
 
     prepare: Prepare
-    reads: frozenset[Purpose]
+    reads: frozenset[str]
 
 
 class Evolve(Protocol[S]):
@@ -222,8 +222,8 @@ class Service(Generic[S]):
         self,
         event: type[Event],
         *,
-        reads: Iterable[Purpose] = (),
-        seals: Iterable[Purpose] = (),
+        reads: Iterable[str] = (),
+        seals: Iterable[str] = (),
         requires: Sequence[Policy] = (),
     ) -> Callable[[Decide], Handler]:
         """Registers the decision that follows an event: ``(event, state after it, ctx) -> events``."""
@@ -235,8 +235,8 @@ class Service(Generic[S]):
         *,
         creates: bool = False,
         tightens: bool = False,
-        reads: Iterable[Purpose] = (),
-        seals: Iterable[Purpose] = (),
+        reads: Iterable[str] = (),
+        seals: Iterable[str] = (),
         requires: Sequence[Policy] = (),
     ) -> Callable[[Decide], Handler]:
         """Registers the decision on a command. ``creates`` makes the subject; ``tightens`` is accepted on hold."""
@@ -244,7 +244,7 @@ class Service(Generic[S]):
             self.commands, command, reads=reads, seals=seals, requires=requires, creates=creates, tightens=tightens
         )
 
-    def due(self, name: str, *, seals: Iterable[Purpose] = ()) -> Callable[[Decide], Handler]:
+    def due(self, name: str, *, seals: Iterable[str] = ()) -> Callable[[Decide], Handler]:
         """Registers the decision on deadlines named ``name`` or ``name/…``: ``(entry name, state, ctx)``."""
         return self._register(self.deadlines, name, seals=seals)
 
@@ -252,7 +252,7 @@ class Service(Generic[S]):
         """Registers the decision on the end of sends named ``name`` or ``name/…``: ``(outcome, state, ctx)``."""
         return self._register(self.outcomes, name)
 
-    def prepare(self, name: str, *, reads: Iterable[Purpose] = ()) -> Callable[[Prepare], Prepare]:
+    def prepare(self, name: str, *, reads: Iterable[str] = ()) -> Callable[[Prepare], Prepare]:
         """Registers how sends named ``name`` or ``name/…`` become a message: pure, at the moment of sending."""
 
         def register(function: Prepare) -> Prepare:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-from kintsugi_contracts.base import Purpose
+import structlog
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from kintsugi.kafka import Cluster, Protocol, read_password
+
+log = structlog.get_logger("kintsugi.settings")
 
 
 class Profile(StrEnum):
@@ -64,10 +67,8 @@ class Settings(KafkaSettings):
     countries: Path
     database_url: SecretStr
     keyring_url: SecretStr
-    kek_identity: Path | None = None
-    kek_contact: Path | None = None
-    kek_assessment: Path | None = None
-    kek_narrative: Path | None = None
+    keys: Path | None = None
+    """The folder of the key-encryption keys that this service was given: ``<purpose>.key`` for each purpose."""
     http_host: str = "127.0.0.1"
     http_port: int
     liveness_port: Annotated[int, Field(ge=1, le=65535)] | None = None
@@ -87,9 +88,31 @@ class Settings(KafkaSettings):
     batch_size: Annotated[int, Field(ge=1, le=500)] = 200
     session_timeout_ms: int = 30_000
 
-    def keks(self) -> dict[Purpose, Path]:
-        """The key-encryption key files of the purposes this service may open or seal."""
-        return {purpose: path for purpose in Purpose if (path := getattr(self, f"kek_{purpose}")) is not None}
+    def key_files(self, service: str, purposes: Iterable[str]) -> dict[str, Path]:
+        """The file of the key-encryption key of each purpose that this service may open or seal.
+
+        Without ``KINTSUGI_KEYS`` the variables of earlier releases, ``KINTSUGI_KEK_<PURPOSE>``, are read instead.
+        Raises SettingsError naming what is missing.
+        """
+        if self.keys is not None:
+            return {purpose: self.keys / f"{purpose}.key" for purpose in purposes}
+        found = {purpose: _former_key_file(service, purpose) for purpose in purposes}
+        if missing := [purpose for purpose, file in found.items() if file is None]:
+            raise SettingsError(
+                f"service '{service}' cannot start; set in its environment:\n"
+                f"  KINTSUGI_KEYS: the folder that holds {', '.join(f'{name}.key' for name in missing)}"
+            )
+        for purpose in found:
+            log.warning("former_key_variable_read", service=service, purpose=purpose)
+        return {purpose: file for purpose, file in found.items() if file is not None}
+
+
+def _former_key_file(service: str, purpose: str) -> Path | None:
+    """What releases before the folder of keys were told: a variable for each purpose."""
+    for variable in (f"KINTSUGI_{service.upper()}_KEK_{purpose.upper()}", f"KINTSUGI_KEK_{purpose.upper()}"):
+        if variable in os.environ:
+            return Path(os.environ[variable])
+    return None
 
 
 _S = TypeVar("_S", bound=KafkaSettings)

@@ -29,13 +29,19 @@ class OpenEnum(StrEnum):
 
 
 class Purpose(StrEnum):
-    """Why a personal value may be read; each purpose of a subject has a key of its own."""
+    """The sealed purposes of the platform's own services, as constants: why a personal value may be read.
+
+    Each purpose of a subject has a key of its own. A topic file may name others, of the same form as `PURPOSE`.
+    """
 
     identity = "identity"
     contact = "contact"
     assessment = "assessment"
     narrative = "narrative"
 
+
+PURPOSE = r"^[a-z][a-z0-9_]{0,39}$"
+"""What a sealed purpose's name looks like."""
 
 _M = TypeVar("_M", bound=BaseModel)
 
@@ -209,7 +215,7 @@ class Event(BaseModel):
         """The same event with these sealed values in place of those it has."""
         return replaced(self, {"sealed": dict(sealed)})
 
-    def sealed_as(self, purpose: Purpose | str) -> Sealed | None:
+    def sealed_as(self, purpose: str) -> Sealed | None:
         """The sealed value of a purpose, None when the event carries none.
 
         Raises TypeError when the value is not sealed yet: state is made from sealed events only.

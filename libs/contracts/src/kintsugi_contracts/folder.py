@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,6 +19,7 @@ from pydantic import Field
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
+from kintsugi_contracts.consumes import Consumers, installed, readers
 from kintsugi_contracts.documents import Document, read, validate
 from kintsugi_contracts.errors import ContractError
 from kintsugi_contracts.findings import Finding
@@ -28,8 +30,8 @@ Schema = dict[str, Any]
 Kind = Literal["accept", "reject"]
 
 COMMON = "events/common.schema.json"
-_SCHEMA = re.compile(r"v([1-9][0-9]*)(?:\.sealed\.([a-z]+))?\.schema\.json")
-_EXAMPLE = re.compile(r"(?:v([1-9][0-9]*)\.)?(?:sealed\.([a-z]+)\.)?(.+)\.json")
+_SCHEMA = re.compile(r"v([1-9][0-9]*)(?:\.sealed\.([a-z][a-z0-9_]*))?\.schema\.json")
+_EXAMPLE = re.compile(r"(?:v([1-9][0-9]*)\.)?(?:sealed\.([a-z][a-z0-9_]*)\.)?(.+)\.json")
 
 
 class StreamFile(TopicFile):
@@ -109,6 +111,15 @@ class Topic:
 
     document: Document
     spec: TopicFile
+    consumers: Consumers = field(default_factory=dict)
+    """The installed services that read it, where the file itself names no consumers."""
+
+    def finding(self, at: tuple[str, ...], message: str, mend: str) -> Finding:
+        """A finding about what a consumer reads, `at` ("consumers", who, event): where the consumer says it."""
+        own = self.consumers.get(at[1])
+        if own is None:
+            return self.document.finding(at, message, mend)
+        return own.document.finding(("events", *at[2:]), message, mend)
 
     @property
     def name(self) -> str:
@@ -204,7 +215,7 @@ class Folder:
 
 
 def load(path: Path) -> Folder:
-    """The contracts folder at `path`.
+    """The contracts folder at `path`, its topics with what the installed services read of them.
 
     Raises ContractError with every mistake that keeps it from being read, each with file and line.
     """
@@ -218,7 +229,7 @@ def load(path: Path) -> Folder:
 def examine(path: Path) -> tuple[Folder | None, list[Finding]]:
     """The folder, or None and what keeps it from being read.
 
-    Raises ContractError when there is no contracts folder at `path`.
+    Raises ContractError when there is no contracts folder at `path`, or a service's `consumes.yaml` is wrong.
     """
     if not (path / "topics").is_dir() or not (path / "events").is_dir():
         raise ContractError(f"{path}: no contracts here; give the folder that holds topics/ and events/")
@@ -242,14 +253,28 @@ def examine(path: Path) -> tuple[Folder | None, list[Finding]]:
             )
     if reader.findings or common is None:
         return None, reader.findings
+    consumers = installed()
     folder = Folder(
         path,
-        by_service,
+        {service: _read_by(topic, path, consumers) for service, topic in by_service.items()},
         {e.name: e for e in events},
         tuple(s for s in streams if s),
         {str(d.data["$id"]): d for d in reader.schemas},
     )
     return folder, []
+
+
+def _read_by(topic: Topic, path: Path, consumers: Consumers) -> Topic:
+    """The topic with its readers; a file that names consumers speaks for itself."""
+    if "consumers" in topic.spec.model_fields_set:
+        return topic
+    reads = readers(topic.spec, consumers)
+    placed = {}
+    for name in reads:
+        document = consumers[name].document
+        shown = os.path.relpath(document.name, path)
+        placed[name] = replace(consumers[name], document=replace(document, name=shown))
+    return Topic(topic.document, topic.spec.model_copy(update={"consumers": reads}), placed)
 
 
 class _Reader:

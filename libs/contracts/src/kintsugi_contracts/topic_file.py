@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from kintsugi_contracts.base import Purpose
+from kintsugi_contracts.base import PURPOSE
 from kintsugi_contracts.errors import ContractError
 
 EVENT_TYPE = re.compile(r"kintsugi\.([a-z][a-z0-9_]*\.[a-z][a-z0-9_]*)\.v([1-9][0-9]{0,3})")
@@ -59,11 +59,14 @@ class TopicFile(BaseModel):
     partitions: Annotated[int, Field(ge=1)]
     sensitivity: Annotated[str, Field(pattern="^(public|internal|confidential|restricted)$")]
     config: dict[str, str]
-    purposes: tuple[Purpose, ...]
+    purposes: tuple[Annotated[str, Field(pattern=PURPOSE)], ...]
     """The sealed purposes whose keys `service` may hold."""
     events: dict[str, EventEntry]
-    consumers: dict[str, dict[str, Reading]]
-    """Service to event to what it reads of it."""
+    consumers: dict[str, dict[str, Reading]] = {}
+    """Reader to event to what it reads of it: of a partner's stream, and of topic files of earlier releases.
+
+    Services say it in `consumes.yaml` of their own package. A file that has `consumers` speaks for itself.
+    """
     readers: tuple[str, ...] = ()
     """Users of the broker that may read the topic besides its consumers, such as the office's own tools."""
 
@@ -99,7 +102,7 @@ def topic_files(contracts: Path) -> dict[str, TopicFile]:
     return files
 
 
-def schema_path(contracts: Path, ce_type: str, purpose: Purpose | str | None = None) -> Path:
+def schema_path(contracts: Path, ce_type: str, purpose: str | None = None) -> Path:
     """Where the JSON Schema of an event, or of the plaintext of one of its sealed purposes, stands.
 
     Raises ContractError when the type is no event type of ours.

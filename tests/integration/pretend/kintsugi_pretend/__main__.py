@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from urllib.parse import urlsplit
 
 
@@ -21,7 +22,7 @@ class Answers(BaseHTTPRequestHandler):
             "dead_letters": 5,
             "database": urlsplit(os.environ["KINTSUGI_DATABASE_URL"]).path,
             "authorized": self.headers.get("Authorization", "").startswith("Bearer "),
-            "keys": sorted(name for name in os.environ if name.startswith("KINTSUGI_KEK_")),
+            "keys": sorted(file.stem for file in Path(os.environ["KINTSUGI_KEYS"]).glob("*.key")),
         }
         body = json.dumps(report).encode()
         self.send_response(200)

@@ -12,6 +12,7 @@ from typing import Any
 import kintsugi_country as packs
 import structlog
 from fastapi import FastAPI
+from kintsugi_contracts.catalog import Catalog
 from starlette.types import ASGIApp, Receive, Scope
 from starlette.types import Send as AsgiSend
 
@@ -29,6 +30,7 @@ from kintsugi.operations.api import Live, Operations
 from kintsugi.operations.repair import Repair
 from kintsugi.relay import Brokers, Relay
 from kintsugi.runtime.database import CannotStart, compare_with_own_topic, engine_of, ready
+from kintsugi.runtime.declared import reads_declared
 from kintsugi.runtime.figures import FIGURES_SECONDS, Figures
 from kintsugi.runtime.loops import GAP_SECONDS, Beat, Loop, Owed, wind_down
 from kintsugi.runtime.redeployed import RELEASE_EVERY_SECONDS, Redeployed, release_of
@@ -70,14 +72,18 @@ class ServiceProcess:
         self._settings = settings
         self._watchdog = watchdog
         self._version = importlib.metadata.version("kintsugi-common")
+        catalog = Catalog.installed()
         pack = packs.load(settings.countries / settings.country)
         _known_policies(application, pack)
+        reads_declared(application.service)
         self._metrics = Metrics(self.name, self._version)
         self._tracing = Tracing.from_environment(
             self.name, settings.trace_ratio, settings.span_file, version=self._version
         )
         self._engine = engine_of(settings.database_url.get_secret_value(), self.name)
-        keks = {str(purpose): read_key_file(path) for purpose, path in settings.keks().items()}
+        topic = catalog.topics.get(self.name)
+        files = settings.key_files(self.name, topic.purposes if topic else ())
+        keks = {purpose: read_key_file(path) for purpose, path in files.items()}
         self._keyring = Keyring(settings.keyring_url.get_secret_value(), keks)
         self._core: Core[Any] = Core(
             service=application.service,
@@ -87,6 +93,7 @@ class ServiceProcess:
             keyring=self._keyring,
             tracing=self._tracing,
             metrics=self._metrics,
+            catalog=catalog,
         )
         self._clock = BusinessClock(movable=settings.profile is Profile.demo)
         self._cluster = settings.cluster()

@@ -28,8 +28,8 @@ def unlike_handlers(ours: Node, handled: Iterable[str], *, service: str) -> list
     received, sent, taken = set(_types(ours, "receive")), set(_types(ours, "send")), set(handled)
     undeclared, unhandled = sorted(taken - received - sent), sorted(received - taken)
     return [
-        *(f"{service} takes {each} and no topic file says so: add it to its consumers" for each in undeclared),
-        *(f"a topic file says that {service} reads {each}, and it has no handler" for each in unhandled),
+        *(f"{service} takes {each} and its consumes.yaml does not say so: add it there" for each in undeclared),
+        *(f"the consumes.yaml of {service} says that it reads {each}, and it has no handler" for each in unhandled),
     ]
 
 
@@ -37,7 +37,8 @@ def _topics(ours: Node, faststream: Node, service: str, country: str) -> Iterato
     declared = {address.replace("{country}", country) for address in _addresses(ours)}
     subscribed = set(_addresses(faststream))
     for topic in sorted(subscribed - declared):
-        yield f"{service} subscribes to {topic} and its document does not say so: add it to the topic's consumers"
+        said = f"{service} subscribes to {topic} and its document does not say so"
+        yield f"{said}: add what it reads there to its consumes.yaml"
     for topic in sorted(declared - subscribed):
         yield f"the document says that {service} reads {topic}, and it does not subscribe: remove it there or read it"
     if _operations(faststream, "send"):

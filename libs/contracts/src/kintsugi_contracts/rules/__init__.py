@@ -25,7 +25,9 @@ def police(path: Path, catalog: Catalog | None = None) -> tuple[Folder | None, l
     found = [*keywords.findings(folder), *schemas.references(folder), *schemas.patterns(folder)]
     if found:  # what other rules would say of a misspelt schema only confuses
         return None, sorted(found)
-    for rule in (files, schemas, topics, examples):
+    catalog = catalog or Catalog.installed()
+    for rule in (files, schemas, examples):
         found += rule.findings(folder)
-    found += models.findings(folder, catalog or Catalog.installed())
+    for rule in (topics, models):
+        found += rule.findings(folder, catalog)
     return folder, sorted(set(found))

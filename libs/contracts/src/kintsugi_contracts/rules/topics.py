@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 
+from kintsugi_contracts.catalog import Catalog
+from kintsugi_contracts.consumes import installed
+from kintsugi_contracts.documents import nearest
 from kintsugi_contracts.findings import Finding
 from kintsugi_contracts.folder import Event, Folder, Topic
 from kintsugi_contracts.topic_changes import CLASSES
+from kintsugi_contracts.topic_file import TopicFile
 
 OF = {"public": "public", "internal": "internal", "personal": "confidential", "special": "restricted"}
 """The class of a record by the highest sensitivity inside."""
 
 
-def findings(folder: Folder) -> Iterator[Finding]:
-    """Breaches in the topic files."""
+def findings(folder: Folder, catalog: Catalog) -> Iterator[Finding]:
+    """Breaches in the topic files, and in what the installed services read of them.
+
+    `catalog` holds the topic files of the other packages: a service that reads ours may have its own there.
+    """
     events = folder.all_events()
+    services = {**catalog.topics, **{name: topic.spec for name, topic in folder.topics.items()}}
+    yield from _nowhere(folder, services.values())
     for topic in folder.all_topics():
         if not topic.spec.owner.strip():
             yield topic.document.finding([], "the topic has no owner", "add `owner`: who decides on a change")
         yield from _events(topic, events)
-        yield from _consumers(folder, topic, events)
+        yield from _consumers(folder, topic, events, services)
         yield from _sealed(topic, events)
     for service, topic in folder.topics.items():
         yield from _source(service, topic)
@@ -58,18 +69,30 @@ def _events(topic: Topic, events: dict[str, Event]) -> Iterator[Finding]:
                 yield topic.document.finding(("events", name), said, f"add events/{name}/v{major}.schema.json")
 
 
-def _consumers(folder: Folder, topic: Topic, events: dict[str, Event]) -> Iterator[Finding]:
+def _nowhere(folder: Folder, topics: Collection[TopicFile]) -> Iterator[Finding]:
+    """Events that an installed service reads and no topic carries."""
+    carried = {event for topic in topics for event in topic.events}
+    for service, consumer in installed().items():
+        for event in consumer.spec.events.keys() - carried:
+            said = f"{service} reads `{event}`, which no installed package of contracts has on a topic"
+            document = replace(consumer.document, name=os.path.relpath(consumer.document.name, folder.path))
+            yield document.finding(("events", event), said, nearest(event, carried))
+
+
+def _consumers(
+    folder: Folder, topic: Topic, events: dict[str, Event], services: Mapping[str, TopicFile]
+) -> Iterator[Finding]:
     partners = {s.integrator for s in folder.streams}
     stream = next((s for s in folder.streams if topic in s.topics), None)
     for consumer, reads in topic.spec.consumers.items():
         at = ("consumers", consumer)
-        owner = folder.topics.get(consumer)
+        owner = services.get(consumer)
         if stream is not None:
             if consumer != stream.integrator:
                 said = f"{consumer} reads what is shared with {stream.integrator}"
                 yield topic.document.finding(at, said, "remove it: what one partner receives is for that partner alone")
                 continue
-        elif owner is None or topic.spec.service == consumer:
+        elif consumer not in topic.consumers and (owner is None or topic.spec.service == consumer):
             if consumer in partners:
                 said, mend = f"{consumer} is a partner, and reads its own stream alone", "share it there, by consent"
             else:
@@ -82,20 +105,24 @@ def _consumers(folder: Folder, topic: Topic, events: dict[str, Event]) -> Iterat
             event = events.get(name)
             if entry is None or event is None:
                 said = f"{consumer} reads `{name}`, which the topic does not carry"
-                yield topic.document.finding((*at, name), said, "name an event of `events`")
+                yield topic.finding((*at, name), said, "name an event of `events`")
                 continue
             if missing := sorted(set(reading.versions) - event.versions.keys()):
                 said = f"{consumer} takes version {missing[0]} of `{name}`, which has no schema"
-                yield topic.document.finding((*at, name), said, f"add events/{name}/v{missing[0]}.schema.json")
+                yield topic.finding((*at, name), said, f"add events/{name}/v{missing[0]}.schema.json")
             if missing := sorted(set(entry.versions) - set(reading.versions)):
                 said = f"`{name}` may be written in version {missing[0]}, which {consumer} does not take"
                 mend = f"consumers first: when {consumer} has the model, let it read versions: {list(entry.versions)}"
-                yield topic.document.finding((*at, name), said, mend)
-            keys = owner.spec.purposes if owner else ("identity", "contact", "assessment", "narrative")
-            yield from _fields(topic, consumer, event, reading.fields, {str(k) for k in keys})
+                yield topic.finding((*at, name), said, mend)
+            own = consumer in topic.consumers or owner is not None
+            keys = owner.purposes if owner else ()
+            yield from _fields(topic, consumer, event, reading.fields, keys if own else None)
 
 
-def _fields(topic: Topic, consumer: str, event: Event, fields: tuple[str, ...], keys: set[str]) -> Iterator[Finding]:
+def _fields(
+    topic: Topic, consumer: str, event: Event, fields: tuple[str, ...], keys: Collection[str] | None
+) -> Iterator[Finding]:
+    """Fields that do not exist; of one with a topic of its own (``keys`` is not None), sealed ones without a key."""
     known = {n for v in event.versions.values() for n in v.schema["properties"]}
     purposes = {p for v in event.versions.values() for p in v.sealed}
     for field in fields:
@@ -103,17 +130,15 @@ def _fields(topic: Topic, consumer: str, event: Event, fields: tuple[str, ...], 
         if not field.startswith("sealed."):
             if field not in known:
                 said = f"{consumer} reads `{field}` of `{event.name}`, which does not exist"
-                yield topic.document.finding(at, said, "name a property of its schema")
+                yield topic.finding(at, said, "name a property of its schema")
             continue
         purpose = field.removeprefix("sealed.")
         if purpose not in purposes:
             said = f"{consumer} opens {purpose} of `{event.name}`, which it does not carry"
-            yield topic.document.finding(at, said, "name a sealed purpose of its schema")
-        elif purpose not in keys:
+            yield topic.finding(at, said, "name a sealed purpose of its schema")
+        elif keys is not None and purpose not in keys:
             said = f"{consumer} opens {purpose} of `{event.name}` and may hold no key for it"
-            yield topic.document.finding(
-                at, said, f"list {purpose} in `purposes` of its own topic file, or drop the field"
-            )
+            yield topic.finding(at, said, f"list {purpose} in `purposes` of its own topic file, or drop the field")
 
 
 def _sealed(topic: Topic, events: dict[str, Event]) -> Iterator[Finding]:
