@@ -30,8 +30,9 @@ def distributions() -> list[Path]:
 
 def build_wheels(folder: Path) -> list[Path]:
     """A wheel of each of them."""
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
-    subprocess.run([*command, "--wheel-dir", str(folder), *map(str, distributions())], cwd=ROOT, check=True)
+    options = ("--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", str(folder))
+    sources = map(str, distributions())
+    subprocess.run([sys.executable, "-m", "pip", "wheel", *options, *sources], cwd=ROOT, check=True)
     return sorted(folder.glob("*.whl"))
 
 
@@ -113,8 +114,8 @@ def make(folder: Path) -> Outside:
     wheels = build_wheels(folder / "wheels")
     lock = folder / "wheels.txt"
     lock.write_text("".join(_pinned(wheel) for wheel in wheels))
-    install = [python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--require-hashes"]
-    subprocess.run([*install, "--find-links", folder / "wheels", "-r", lock], check=True)
+    install = [str(python), "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--require-hashes"]
+    subprocess.run([*install, "--find-links", str(folder / "wheels"), "-r", str(lock)], check=True)
     work = folder / "work"
     work.mkdir()
     return Outside(python, work)

@@ -1,6 +1,7 @@
 """Keys of sealed purposes: made once, taken over with the same bytes, and given to who holds them and no other."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -26,7 +27,7 @@ def former(layout: Layout) -> Layout:
     return layout
 
 
-def settings(**given: Path) -> Settings:
+def settings(**given: Any) -> Settings:
     return Settings.model_construct(**given)
 
 

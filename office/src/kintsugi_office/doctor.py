@@ -18,7 +18,7 @@ import typer
 from kintsugi_office import access, provision, services, state, status, topic_commands, topics
 from kintsugi_office.embedded import jars, kafka, places, postgres, servers
 from kintsugi_office.options import Data, Json
-from kintsugi_office.project import Layout, ProjectNotFound, project_folder
+from kintsugi_office.project import Layout, ProjectNotFound, contracts_folder, project_folder
 from kintsugi_office.state import OfficeState
 from kintsugi_office.tokens import NoSigningKey
 
@@ -166,7 +166,7 @@ def _project(_: Layout) -> Iterator[Finding]:
         yield Finding("wrong", "No service is installed in this environment", "Run: make")
     else:
         yield Finding("ok", "Services: " + ", ".join(f"{service.name} {service.version}" for service in found))
-    count = len(topics.planned(project / "contracts", "xa"))
+    count = len(topics.planned(contracts_folder(project), "xa"))
     yield Finding("ok", f"{count} topic files in {project / 'contracts' / 'topics'}")
 
 
@@ -242,7 +242,7 @@ def _broker(layout: Layout) -> Iterator[Finding]:
     current = state.read(layout.state)
     if current is None or not current.alive:
         return
-    wanted = provision.declared(Path(current.project) / "contracts", current.country, also=current.services)
+    wanted = provision.declared(contracts_folder(Path(current.project)), current.country, also=current.services)
     found = asyncio.run(provision.compare(access.cluster(layout, access.ADMIN), layout, wanted))
     if found.none:
         yield Finding("ok", f"Kafka is as the contracts say: {provision.counted(wanted)}")

@@ -9,7 +9,7 @@ from kintsugi.kafka import Protocol
 
 from kintsugi_office.access import username
 from kintsugi_office.databases import Databases
-from kintsugi_office.project import Layout
+from kintsugi_office.project import Layout, contracts_folder
 
 REFERRAL, SHARE = "referral", "share"
 _PUBLIC = (REFERRAL, SHARE)
@@ -52,7 +52,7 @@ def of_process(around: Surroundings, *names: str) -> dict[str, str]:
     environment |= {
         "KINTSUGI_COUNTRY": around.country,
         "KINTSUGI_COUNTRIES": str(around.project / "countries"),
-        "KINTSUGI_CONTRACTS": str(around.project / "contracts"),
+        "KINTSUGI_CONTRACTS": str(contracts_folder(around.project)),
         "KINTSUGI_BOOTSTRAP": around.addresses.bootstrap,
         "KINTSUGI_KAFKA_PROTOCOL": Protocol.sasl_plaintext.value,
         "KINTSUGI_HTTP_HOST": "127.0.0.1",

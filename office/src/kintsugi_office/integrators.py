@@ -14,7 +14,7 @@ from kintsugi.secrets import make_secret_file
 from kintsugi_office import access, state, tokens, topics
 from kintsugi_office.options import Data, explained
 from kintsugi_office.progress import say
-from kintsugi_office.project import Layout
+from kintsugi_office.project import Layout, contracts_folder
 
 if TYPE_CHECKING:
     from kintsugi_country.integrators import Integrator
@@ -135,12 +135,12 @@ def _declared(current: state.OfficeState) -> dict[str, "Integrator"]:
 
 
 def _streams(current: state.OfficeState, name: str) -> list[topics.TopicPlan]:
-    plans = topics.streams(Path(current.project) / "contracts", current.country)
+    plans = topics.streams(contracts_folder(Path(current.project)), current.country)
     return [plan for plan in plans if access.integrator(name) in plan.readers]
 
 
 def _published(current: state.OfficeState) -> Path:
-    return Path(current.project) / "contracts" / "share" / current.country
+    return contracts_folder(Path(current.project)) / "share" / current.country
 
 
 def _of_country(current: state.OfficeState) -> Path:

@@ -37,7 +37,7 @@ from kintsugi_office import (
 from kintsugi_office.broker import BrokerAway, BrokerRefused
 from kintsugi_office.options import Data, explained
 from kintsugi_office.progress import say
-from kintsugi_office.project import Layout, ProjectNotFound, project_folder
+from kintsugi_office.project import Layout, ProjectNotFound, contracts_folder, project_folder
 from kintsugi_office.roles import SUPERUSER, PostgresRoles
 from kintsugi_office.topics import TopicRefused
 
@@ -188,12 +188,12 @@ def _roles(layout: Layout, server: str) -> PostgresRoles:
 
 def _declared(country: str) -> provision.Declared:
     also = (service.name for service in services.installed())
-    return provision.declared(project_folder() / "contracts", country, also=also)
+    return provision.declared(contracts_folder(project_folder()), country, also=also)
 
 
 def _purposes(country: str) -> dict[str, tuple[str, ...]]:
     """The sealed purposes of each installed service, from its topic file."""
-    held = {plan.service: plan.purposes for plan in topics.planned(project_folder() / "contracts", country)}
+    held = {plan.service: plan.purposes for plan in topics.planned(contracts_folder(project_folder()), country)}
     return {service.name: held.get(service.name, ()) for service in services.installed()}
 
 

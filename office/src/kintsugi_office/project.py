@@ -4,26 +4,40 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from kintsugi_contracts.catalog import Catalog
+
 
 class ProjectNotFound(RuntimeError):
-    """The folders ``contracts/`` and ``countries/`` were not found."""
+    """The folder ``countries/`` was not found."""
 
 
 def project_folder() -> Path:
-    """The folder that holds ``contracts/`` and ``countries/``.
+    """The folder that holds ``countries/``: the packs of an office, and the contracts where it keeps its own.
 
     ``$KINTSUGI_PROJECT``, else the current folder or one above it, else the checkout this package is installed from.
+    Raises ProjectNotFound, which says where was looked.
     """
     chosen = os.environ.get("KINTSUGI_PROJECT")
     here = Path.cwd()
     candidates = [Path(chosen)] if chosen else [here, *here.parents, *Path(__file__).resolve().parents]
     for folder in candidates:
-        if (folder / "contracts" / "topics").is_dir() and (folder / "countries").is_dir():
+        if any((folder / "countries").glob("*/country.yaml")):
             return folder.absolute()
     raise ProjectNotFound(
-        f"No folder with contracts/ and countries/ at {chosen or here} or above it. "
-        "Run the command inside the project, or name the project in KINTSUGI_PROJECT."
+        f"No folder with countries/<code>/country.yaml at {chosen or here} or above it. Run the command where your "
+        "country's pack is, name that folder in KINTSUGI_PROJECT, or begin with a sample: kintsugi sample-pack"
     )
+
+
+def contracts_folder(project: Path) -> Path:
+    """The platform's contracts, with the streams of partners: the project's own folder, else those that are installed.
+
+    Raises ContractError where no package of contracts is installed.
+    """
+    own = project / "contracts"
+    if (own / "topics").is_dir():
+        return own
+    return next(iter(Catalog.installed().folders))
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from kintsugi_office.broker import BrokerRefused
 from kintsugi_office.embedded import EmbeddedKafka, EmbeddedPostgres, ServerDidNotStart
 from kintsugi_office.options import Data, Json, explained
 from kintsugi_office.progress import console, say
-from kintsugi_office.project import Layout, ProjectNotFound, project_folder
+from kintsugi_office.project import Layout, ProjectNotFound, contracts_folder, project_folder
 from kintsugi_office.state import OfficeAlreadyRuns
 
 if TYPE_CHECKING:  # it imports the whole kit, which takes seconds
@@ -123,7 +123,9 @@ async def _place(layout: Layout, service: str) -> AsyncIterator[_Place]:
             await postgres.create_database(name, owner=name)
             url = postgres.url(name, name)
             await databases.migrate(url, services.installed([service])[0])
-            await provision.apply(kafka.cluster, layout, provision.declared(project_folder() / "contracts", country))
+            await provision.apply(
+                kafka.cluster, layout, provision.declared(contracts_folder(project_folder()), country)
+            )
             own = access.login(layout, kafka.bootstrap, country, service)
             yield _Place(country, os.environ.get("KINTSUGI_PROFILE", "development"), own, url)
         finally:
@@ -151,7 +153,7 @@ def _settings(layout: Layout, service: str, place: _Place) -> "Settings":
     return Settings(
         country=place.country,
         countries=project / "countries",
-        contracts=project / "contracts",
+        contracts=contracts_folder(project),
         bootstrap=place.kafka.bootstrap,
         kafka_username=place.kafka.username,
         kafka_password_file=layout.kafka_password(service),

@@ -33,7 +33,7 @@ from kintsugi_office.child import Child
 from kintsugi_office.databases import Databases
 from kintsugi_office.embedded import EmbeddedKafka, EmbeddedPostgres, servers
 from kintsugi_office.environment import Addresses, Surroundings
-from kintsugi_office.project import Layout, project_folder
+from kintsugi_office.project import Layout, contracts_folder, project_folder
 from kintsugi_office.services import InstalledService
 from kintsugi_office.state import OfficeAlreadyRuns, OfficeState, ProcessState
 
@@ -150,7 +150,7 @@ class Office:
     async def _start(self) -> None:
         self._say("Starting PostgreSQL and Apache Kafka")
         await asyncio.gather(self.postgres.start(), self.kafka.start())
-        contracts = self.project / "contracts"
+        contracts = contracts_folder(self.project)
         wanted = provision.declared(contracts, self.country, also=(service.name for service in self.services))
         plans = topics.planned(contracts, self.country)
         purposes = {service.name: () for service in self.services} | {

@@ -19,7 +19,7 @@ from kintsugi.secrets import KeyFileError
 from kintsugi_office import access, confirming, key_files, provision, rights, services, state
 from kintsugi_office.broker import BrokerRefused
 from kintsugi_office.options import Data, Json, explained
-from kintsugi_office.project import Layout, ProjectNotFound, project_folder
+from kintsugi_office.project import Layout, ProjectNotFound, contracts_folder, project_folder
 from kintsugi_office.provision import Declared, Difference
 from kintsugi_office.rights import Right
 from kintsugi_office.topics import TopicRefused
@@ -272,4 +272,4 @@ def _where(
         except (OSError, ValueError) as error:
             raise typer.BadParameter(str(error), param_hint="--password-file") from error
     also = (service.name for service in services.installed())
-    return admin, provision.declared(project / "contracts", country, also=also)
+    return admin, provision.declared(contracts_folder(project), country, also=also)

@@ -22,7 +22,7 @@ from kintsugi_office.demo.partner import Partner
 from kintsugi_office.demo.view import View
 from kintsugi_office.demo.watch import Seen, Watch
 from kintsugi_office.progress import say
-from kintsugi_office.project import Layout
+from kintsugi_office.project import Layout, contracts_folder
 from kintsugi_office.reconciler import collect, judge
 from kintsugi_office.reconciler.findings import Verdict
 from kintsugi_office.supervisor import Office
@@ -99,7 +99,7 @@ async def demonstrate(folder: Path, project: Path, view: View) -> Shown:
             topics={
                 plan.name: plan.partitions
                 for plans in (topics.planned, topics.streams)
-                for plan in plans(project / "contracts", COUNTRY)
+                for plan in plans(contracts_folder(project), COUNTRY)
             },
             databases=dict(office.databases.own),
             facts=_facts(pack, script, happened),
@@ -122,7 +122,7 @@ async def _play(
     desks = {role: Desk(office, ledger, role) for role in ("caseworker", "supervisor", "operator")}
     desks["provider"] = Desk(office, ledger, None)
     desks |= {each.name: Desk(office, ledger, "integrator", each.name) for each in pack.integrators}
-    plans = topics.planned(office.project / "contracts", office.country)
+    plans = topics.planned(contracts_folder(office.project), office.country)
     try:
         async with contextlib.AsyncExitStack() as stack:
             watch = await stack.enter_async_context(Watch(office.cluster, plans, view.changed))
@@ -149,7 +149,7 @@ def _partner(office: Office, name: str, pack_folder: Path, desk: Desk) -> Partne
     """A partner with its own login, and the private key that the samples publish."""
     mine = [
         plan
-        for plan in topics.streams(office.project / "contracts", office.country)
+        for plan in topics.streams(contracts_folder(office.project), office.country)
         if access.integrator(name) in plan.readers
     ]
     login = access.login(office.layout, office.bootstrap, office.country, access.integrator(name))

@@ -10,7 +10,7 @@ import typer
 from kintsugi_office import access, state
 from kintsugi_office.listening.session import Format
 from kintsugi_office.options import Data, explained
-from kintsugi_office.project import Layout
+from kintsugi_office.project import Layout, contracts_folder
 
 _EXPECTED = (access.NoLogin, state.OfficeNotRunning)
 
@@ -71,7 +71,7 @@ def environment(data: Data = None) -> None:
     cluster = access.cluster(layout)
     told = {
         "COUNTRY": current.country,
-        "CONTRACTS": str(Path(current.project) / "contracts"),
+        "CONTRACTS": str(contracts_folder(Path(current.project))),
         "BOOTSTRAP": cluster.bootstrap,
         "KAFKA_PROTOCOL": cluster.protocol.value,
     }

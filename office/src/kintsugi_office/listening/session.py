@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from kintsugi_office import access, state
 from kintsugi_office.progress import say
-from kintsugi_office.project import Layout
+from kintsugi_office.project import Layout, contracts_folder
 
 if TYPE_CHECKING:  # these import the whole kit, which takes a second: the help of every command would wait for it
     from kintsugi.kafka import Cluster
@@ -72,7 +72,7 @@ async def _run(layout: Layout, asked: Asked, now: datetime) -> None:
     async def find(ref: str, openings: Mapping[str, int]) -> str:
         return await subject_of(layout, ref, cluster, openings, foreign=country != current.country)
 
-    await listen(cluster, Path(current.project) / "contracts", country, asked, now, find, _stopping())
+    await listen(cluster, contracts_folder(Path(current.project)), country, asked, now, find, _stopping())
 
 
 async def listen(

@@ -189,7 +189,7 @@ async def _erase_keys(layout: Layout, current: state.OfficeState, found: Remains
     finally:
         await connection.close()
     for purpose in found.keys:
-        layout.kek(purpose).unlink(missing_ok=True)
+        layout.key(purpose).unlink(missing_ok=True)
 
 
 def _own(purpose: str, service: str) -> bool:
