@@ -165,3 +165,15 @@ def test_an_event_of_any_service_is_read_from_services_nobody_has_heard_of(tmp_p
     evolve.register(InputHeld, lambda event, state: state)
     assert listens.sources(CATALOG) == frozenset()
     assert listens.sources(with_housing) == {"housing"}
+
+
+def test_a_purpose_of_a_package_begins_with_the_name_of_its_service(tmp_path: Path) -> None:
+    (tmp_path / "topics").mkdir()
+    platform = CATALOG.packages[0].contracts
+    assert platform is not None
+    said = (platform / "topics/intake.v1.yaml").read_text()
+    said = said.replace("service: intake", "service: housing").replace("purposes: [", "purposes: [plan, ", 1)
+    (tmp_path / "topics/housing.v1.yaml").write_text(said)
+    housing = EventPackage("xa-housing-events", (RoomOffered,), tmp_path)
+    with pytest.raises(ContractError, match=r"'housing' claims the purpose 'plan'.*'housing' or 'housing_plan'"):
+        Catalog([*CATALOG.packages, housing])
