@@ -209,6 +209,19 @@ def held(input_id: str = "0197-a", type_: str = "kintsugi.case.opened.v1", *, at
     )
 
 
+def asked(**changes: Any) -> e.StaffTaskRequested:
+    """A service that is none of the five asks for a visit by the end of the week."""
+    facts: dict[str, Any] = {
+        "task_id": "task-of-housing",
+        "code": "housing.visit_home",
+        "role": e.Role.caseworker,
+        "due_at": NOW + 4 * DAY,
+        "urgent": False,
+        "requested_at": NOW,
+    }
+    return e.StaffTaskRequested(**{**facts, **changes})
+
+
 def owed(given: Given[CaseFile], kind: str) -> str:
     """The name of the one agenda entry of this kind."""
     [name] = owed_all(given, kind)

@@ -34,6 +34,7 @@ from sqlalchemy.pool import StaticPool
 
 from tests.unit.notify_examples import (
     NOW,
+    asked,
     case_opened,
     consent,
     ended,
@@ -144,6 +145,16 @@ async def test_tasks_are_found_by_role_by_case_and_by_whether_somebody_took_them
     assert (await office.supervisor("GET", "/staff-tasks?limit=201")).status_code == 422
 
 
+async def test_what_another_service_asked_for_is_listed_with_its_code(office: SimpleNamespace) -> None:
+    one_case = office.executor
+    one_case.given = one_case.given.when(asked(), source="housing").then(e.StaffTaskCreated)
+    one_case._show()
+    found = {task["task_id"]: task for task in await tasks(office.caseworker)}
+    assert found["task-of-housing"]["kind"] == "other_task"
+    assert found["task-of-housing"]["code"] == "housing.visit_home"
+    assert {task["code"] for id_, task in found.items() if id_ != "task-of-housing"} == {None}
+
+
 async def test_a_task_is_taken_and_taken_only_once(office: SimpleNamespace) -> None:
     [task] = await tasks(office.caseworker, "?role=caseworker&open=true")
     path = f"/staff-tasks/{task['task_id']}/acknowledge"
@@ -196,20 +207,27 @@ async def test_nobody_reads_without_a_token_and_operators_read_no_notifications(
     assert (await office.operator("GET", f"/notifications?case={CASE}")).status_code == 403
 
 
-def test_the_migration_makes_exactly_the_tables_of_the_views() -> None:
-    [path] = application.migrations.glob("*.py")
-    spec = importlib.util.spec_from_file_location("notify_0001", path)
+def _revision(path: Path) -> Any:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
     revision = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(revision)
+    return revision
+
+
+def test_the_migrations_make_exactly_the_tables_of_the_views() -> None:
+    revisions = [_revision(path) for path in sorted(application.migrations.glob("*.py"))]
+    assert [each.down_revision for each in revisions] == [None, *(each.revision for each in revisions[:-1])]
     with create_engine("sqlite://").connect() as connection:
         context = MigrationContext.configure(connection)
         with Operations.context(context):
-            revision.upgrade()
+            for revision in revisions:
+                revision.upgrade()
         assert compare_metadata(context, METADATA) == []
         with Operations.context(context):
-            revision.downgrade()
+            for revision in reversed(revisions):
+                revision.downgrade()
 
 
 def test_notify_listens_to_the_others() -> None:

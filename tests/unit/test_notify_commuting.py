@@ -15,6 +15,7 @@ from kintsugi_notify.views import views
 
 from tests.unit.notify_examples import (
     NOW,
+    asked,
     case_closed,
     case_opened,
     consent,
@@ -58,6 +59,7 @@ HOLDS = st.one_of(
     ),
     st.builds(released, st.sampled_from(["i1", "i2"])),
 )
+REQUESTS = st.builds(lambda id_: asked(task_id=id_), st.sampled_from(["t1", "t2", "task-of-housing"]))
 INTAKE = st.one_of(
     st.just(case_opened()),
     st.just(case_closed()),
@@ -89,6 +91,7 @@ ASSESSMENT = st.one_of(
     HOLDS,
 )
 REFERRAL = st.one_of(
+    REQUESTS,
     st.builds(proposed, REFERRALS),
     st.builds(
         lambda agency, referral, id_: sealed(requested(agency, referral_id=referral), id_),
@@ -103,6 +106,7 @@ REFERRAL = st.one_of(
     HOLDS,
 )
 SHARE = st.one_of(
+    REQUESTS,
     st.just(e.PartnerPurgeOverdue(due_at=NOW, **partner_purge())),
     st.just(e.PartnerPurgeAcknowledged(acknowledged_at=NOW, **partner_purge())),
     HOLDS,
@@ -112,6 +116,7 @@ OWN = st.one_of(
         lambda id_, kind, reason, role, referral, above: e.StaffTaskCreated(
             task_id=id_,
             kind=kind,
+            code="housing.visit_home" if kind is e.StaffTaskKind.other_task else None,
             reason=reason,
             role=role,
             due_at=NOW,

@@ -2,7 +2,7 @@
 
 import kintsugi_events as e
 import pytest
-from kintsugi.agenda import Deadline
+from kintsugi.agenda import Deadline, Message
 from kintsugi.testing import Given, Match
 from kintsugi_contracts.base import Event
 from kintsugi_events import Role
@@ -23,6 +23,7 @@ from tests.unit.notify_examples import (
     OPERATOR,
     PACK,
     SUPERVISOR,
+    asked,
     case_closed,
     case_opened,
     consent,
@@ -384,3 +385,95 @@ def test_it_settles_the_task_it_escalated_to_as_well() -> None:
     settled = raised.when(e.PartnerPurgeAcknowledged(acknowledged_at=NOW, **partner_purge())).given
     assert {each.status for each in settled.state.tasks.values()} == {TaskStatus.settled}
     settled.owes_nothing("task/…")
+
+
+def test_a_service_notify_has_never_heard_of_asks_for_a_task_in_its_own_words() -> None:
+    then = scenario().given(case_opened()).when(asked(referral_id="referral-1"), source="housing")
+    given = then.then(
+        task(
+            Kind.other_task,
+            Reason.requested,
+            task_id="task-of-housing",
+            code="housing.visit_home",
+            role=Role.caseworker,
+            office="harbour",
+            due_at=NOW + 4 * DAY,
+            referral_id="referral-1",
+            alert_until=None,
+            notice_until=None,
+        )
+    )
+    made = only_task(given)
+    assert made.about.type == e.StaffTaskRequested.type
+    assert made.about.event_id == then.own[0].envelope.causationid
+    given.owes("task/task-of-housing", at=NOW + 4 * DAY).owes_nothing("staff_alert/…")
+    assert given.subject.progress.cursor("housing") == 1
+
+
+def test_a_request_may_say_which_event_made_it_necessary() -> None:
+    why = e.About(type="kintsugi.tenancy.ended.v1", event_id="0197-tenancy")
+    then = scenario().given(case_opened()).when(asked(about=why), source="housing")
+    then.then(task(Kind.other_task, Reason.requested, about=why))
+
+
+def test_a_task_asked_for_twice_is_one_task() -> None:
+    given = scenario().given(case_opened()).when(asked(), source="housing").then(e.StaffTaskCreated)
+    given.when(asked(urgent=True), source="housing").then()
+
+
+def test_an_urgent_request_is_announced_at_once_and_its_mail_says_neither_service_nor_code() -> None:
+    given = scenario().given(case_opened()).when(asked(urgent=True), source="housing").then(e.StaffTaskCreated)
+    name = owed(given, "staff_alert")
+    mail = given.prepared(name)
+    assert isinstance(mail, Message)
+    assert mail.template == "staff_alert"
+    words = f"{mail.subject.get_secret_value()} {mail.body.get_secret_value()}"
+    assert "task-of-housing" in words
+    assert "visit" not in words.lower()
+    assert "other_task" not in words
+
+
+def test_a_requested_task_goes_up_with_its_code_and_its_chain_ends_when_it_is_taken() -> None:
+    given = scenario().given(case_opened()).when(asked(), source="housing").then(e.StaffTaskCreated)
+    late = given.at(NOW + 4 * DAY).when("task/task-of-housing")
+    above = late.then(
+        task(
+            Kind.other_task,
+            Reason.requested,
+            code="housing.visit_home",
+            role=Role.supervisor,
+            escalates="task-of-housing",
+            due_at=PACK.due("staff_task", NOW + 4 * DAY),
+        )
+    )
+    mail = above.prepared(owed(above, "staff_alert"))
+    assert isinstance(mail, Message)
+    assert mail.template == "staff_task"
+    taken = above.when(AcknowledgeTask(task_id="task-of-housing"), caller=SUPERVISOR).then(e.StaffTaskAcknowledged)
+    taken.owes_nothing("task/…")
+
+
+def test_an_urgent_request_goes_up_as_fast_as_an_alert_to_the_last_role() -> None:
+    given = scenario().given(case_opened()).when(asked(urgent=True), source="housing").then(e.StaffTaskCreated)
+    for role in (Role.supervisor, Role.country_lead):
+        last = owed(given, "task")
+        due = given.scenario.stepper.agenda(given.subject)[last]
+        assert isinstance(due, Deadline)
+        given = given.at(due.at)
+        given = given.when(last).then(
+            task(Kind.other_task, Reason.requested, role=role, due_at=PACK.due("risk_alert", due.at))
+        )
+        mail = given.prepared(owed_all(given, "staff_alert")[-1])
+        assert isinstance(mail, Message)
+        assert mail.template == "staff_alert"
+
+
+def test_a_role_of_next_year_is_a_supervisors_task() -> None:
+    read = e.StaffTaskRequested.decode(asked().encode().replace(b'"caseworker"', b'"housing_officer"'))
+    then = scenario().given(case_opened()).when(read, source="housing")
+    then.then(task(Kind.other_task, Reason.requested, role=Role.supervisor))
+
+
+def test_what_another_service_asked_for_outlives_the_case() -> None:
+    given = scenario().given(case_opened()).when(asked(), source="housing").then(e.StaffTaskCreated)
+    given.after(case_closed()).owes("task/task-of-housing")

@@ -134,8 +134,13 @@ class Given(Generic[S]):
         subject, own = stepper.event(self.subject, envelope, read, self.now, _no_span)
         return replace(self, subject=subject, emitted=(*self.emitted, *own))
 
-    def when(self, given: Event | BaseModel | Outcome | str, *, caller: Any = None) -> Then[S]:
-        """An input: an event, a command, an outcome, or the name of a deadline that came due."""
+    def when(
+        self, given: Event | BaseModel | Outcome | str, *, caller: Any = None, source: str | None = None
+    ) -> Then[S]:
+        """An input: an event, a command, an outcome, or the name of a deadline that came due.
+
+        ``source`` is the service on whose topic an event stands that several may emit; intake where none is named.
+        """
         stepper, causation = self.scenario.stepper, Causation("test", 0)
         try:
             if isinstance(given, str):
@@ -145,7 +150,7 @@ class Given(Generic[S]):
             elif isinstance(given, Outcome):
                 subject, own = stepper.outcome(self.subject, given, self.now, causation)
             elif isinstance(given, Event):
-                envelope, read = self._consumed(given)
+                envelope, read = self._consumed(given, source)
                 subject, own = stepper.event(self.subject, envelope, read, self.now, _no_span)
             else:
                 caller = caller or self.scenario.caller
@@ -183,8 +188,8 @@ class Given(Generic[S]):
         """The plaintext of a sealed value, as a reader with its key would have it."""
         return self.scenario.stepper.context(self.subject, self.now).open(sealed, model)
 
-    def _consumed(self, event: Event) -> tuple[Envelope, Event]:
-        source = event.service if event.service != "*" else "intake"
+    def _consumed(self, event: Event, source: str | None = None) -> tuple[Envelope, Event]:
+        source = event.service if event.service != "*" else source or "intake"
         envelope = Envelope(
             id=str(uuid_utils.uuid7()),
             source=f"/{self.scenario.stepper.office.country}/{source}",

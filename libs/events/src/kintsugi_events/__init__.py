@@ -80,6 +80,7 @@ from kintsugi_events.common import (
     Source,
     StaffTaskKind,
     StatusReason,
+    TaskCode,
     TaskReason,
     TimeOfDay,
     TimeZone,
@@ -131,7 +132,7 @@ from kintsugi_events.referral import (
     ReferralStatusChanged,
     ReferralWithheld,
 )
-from kintsugi_events.several import DisclosureMade
+from kintsugi_events.several import DisclosureMade, StaffTaskRequested
 from kintsugi_events.share import (
     DisclosureDue,
     DisclosureWithheld,
@@ -261,7 +262,9 @@ __all__ = [
     "StaffTaskAcknowledged",
     "StaffTaskCreated",
     "StaffTaskKind",
+    "StaffTaskRequested",
     "StatusReason",
+    "TaskCode",
     "TaskReason",
     "TimeOfDay",
     "TimeZone",

@@ -21,6 +21,9 @@ EventType = Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9_.]{0,198}$")
 Code = Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9_.-]{0,63}$")]
 """A code defined by the country pack: an instrument, a domain, a need, a template."""
 
+TaskCode = Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9_-]{0,39}[.][a-z][a-z0-9_]{0,59}$")]
+"""What a service asks of staff, in its own words: the service's name, a dot, and a name it gives."""
+
 Version = Annotated[str, StringConstraints(pattern="^[0-9]{1,5}([.][0-9]{1,5}){0,3}$")]
 """A version, major.minor or more."""
 
@@ -536,6 +539,7 @@ class StaffTaskKind(OpenEnum):
     check_delivery = "check_delivery"
     check_purge = "check_purge"
     release_input = "release_input"
+    other_task = "other_task"
     unknown = "unknown"
 
 
@@ -554,6 +558,7 @@ class TaskReason(OpenEnum):
     input_held = "input_held"
     notification_failed = "notification_failed"
     delivery_unknown = "delivery_unknown"
+    requested = "requested"
     options_exhausted = "options_exhausted"
     consent_missing = "consent_missing"
     consent_refused = "consent_refused"

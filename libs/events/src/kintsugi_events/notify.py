@@ -19,6 +19,7 @@ from kintsugi_events.common import (
     Language,
     Role,
     StaffTaskKind,
+    TaskCode,
     TaskReason,
     WithheldReason,
 )
@@ -146,6 +147,8 @@ class StaffTaskCreated(Event):
     """The event it is about."""
     created_at: Instant
     """When."""
+    code: TaskCode | None = None
+    """What to do, in the words of the service that asked, for a task of kind `other_task`."""
     office: Code | None = None
     """The office, once known."""
     referral_id: Id | None = None

@@ -8,7 +8,37 @@ from typing import Annotated, ClassVar
 from kintsugi_contracts.base import Event, Instant
 from pydantic import Field
 
-from kintsugi_events.common import Agency, Certainty, Code, DisclosureWay, Id, Slug
+from kintsugi_events.common import About, Agency, Certainty, Code, DisclosureWay, Id, Role, Slug, TaskCode
+
+
+class StaffTaskRequested(Event):
+    """A service asks that a member of staff does something that no other event asks for. Any service may ask, on its
+    own topic.
+    """
+
+    type: ClassVar[str] = "kintsugi.staff_task.requested.v1"
+    service: ClassVar[str] = "*"
+    dataclassification: ClassVar[str] = "internal"
+    dataschema: ClassVar[str] = "https://schemas.kintsugi.example/events/staff_task.requested/v1.schema.json"
+
+    task_id: Id
+    """The task: a random identifier the service makes, which the task keeps. Asked for twice, it is one task."""
+    code: TaskCode
+    """What to do, in the service's own words."""
+    role: Role
+    """The role that must do it."""
+    due_at: Instant
+    """By when."""
+    urgent: bool
+    """Whether a message announces the task to its role at once; otherwise it waits in the list until it is due."""
+    requested_at: Instant
+    """When."""
+    about: About | None = None
+    """The event that made it necessary; absent where the request itself says all."""
+    referral_id: Id | None = None
+    """The referral it belongs to."""
+    assessment_id: Id | None = None
+    """The assessment it belongs to."""
 
 
 class DisclosureMade(Event):

@@ -31,6 +31,7 @@ class StaffTask(BaseModel):
     case_ref: str
     status: Literal["open", "acknowledged", "settled"]
     kind: str
+    code: str | None
     reason: str
     role: str
     office: str | None

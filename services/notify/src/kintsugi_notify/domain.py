@@ -18,7 +18,8 @@ LADDER = {
 """Who is asked when a role lets a task fall due; after the country lead there is nobody else to ask."""
 
 URGENT = frozenset({Kind.act_on_risk, Kind.check_safety, Kind.release_input})
-"""Tasks that are announced by mail at once; every other one waits in the list until it escalates."""
+"""Tasks that are announced by mail at once; others wait in the list until they escalate, unless they were asked for
+as urgent."""
 
 ENDS_WITH_THE_CASE = frozenset(
     {
@@ -30,7 +31,8 @@ ENDS_WITH_THE_CASE = frozenset(
         Kind.review_profile,
     }
 )
-"""Tasks that have no object once a case is closed. Risk, purges, deliveries and held inputs outlive it."""
+"""Tasks that have no object once a case is closed. Risk, purges, deliveries and held inputs outlive it,
+and so does what another service asked for: only that service knows whether it has lost its object."""
 
 ANSWERED = frozenset(
     {

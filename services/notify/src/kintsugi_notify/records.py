@@ -99,6 +99,8 @@ class Task(Record):
 
     task_id: str
     kind: StaffTaskKind
+    code: str | None = None
+    """What to do, in the words of the service that asked for it."""
     reason: TaskReason
     role: Role
     office: str | None

@@ -41,7 +41,7 @@ from kintsugi_events import (
     TaskReason,
 )
 
-from kintsugi_notify.domain import ANSWERED, ENDS_WITH_THE_CASE, hold_task_id, notification_id, settled_by
+from kintsugi_notify.domain import ANSWERED, ENDS_WITH_THE_CASE, URGENT, hold_task_id, notification_id, settled_by
 from kintsugi_notify.records import (
     Consent,
     Given,
@@ -92,6 +92,11 @@ class CaseFile(State):
         input_id = held.about.event_id
         same = sorted((each.held_at, each.task_id) for each in self.held.values() if each.about.event_id == input_id)
         return same.index((held.held_at, held.task_id)) >= self.released.get(input_id, 0)
+
+    def cannot_wait(self, task: Task) -> bool:
+        """Whether a task is announced at once and goes up as fast as an alert: by its kind, or as its chain began."""
+        first = self.tasks.get(task.root, task)
+        return task.kind in URGENT or (task.kind is StaffTaskKind.other_task and first.alert_until is not None)
 
 
 def consent_key(purpose: ConsentPurpose, agency: str | None) -> str:
@@ -257,6 +262,7 @@ def _(event: StaffTaskCreated, case: CaseFile) -> CaseFile:
     task = Task(
         task_id=event.task_id,
         kind=event.kind,
+        code=event.code,
         reason=event.reason,
         role=event.role,
         office=event.office,

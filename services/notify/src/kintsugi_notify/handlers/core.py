@@ -46,22 +46,26 @@ def task(
     assessment_id: str | None = None,
     notice: bool = False,
     task_id: str | None = None,
+    code: str | None = None,
+    urgent: bool = False,
     announced: bool = False,
 ) -> list[StaffTaskCreated]:
     """A new task; none where the case is closed and the task has lost its object.
 
     ``due_at`` defaults to the country's time for staff tasks, for urgent ones to its time for alerts. ``notice``
-    lets a neutral message tell the survivor that there is news. Urgent tasks are announced by mail at once, unless
-    ``announced`` says that this was done.
+    lets a neutral message tell the survivor that there is news. Urgent tasks, by their kind or because ``urgent`` says
+    so, are announced by mail at once, unless ``announced`` says that this was done. ``code`` says what to do where
+    another service words the task.
     """
     if case.closed and kind in ENDS_WITH_THE_CASE:
         return []
-    urgent = kind in URGENT
+    urgent = urgent or kind in URGENT
     due = due_at or ctx.pack.due("risk_alert" if urgent else "staff_task", ctx.now)
     return [
         StaffTaskCreated(
             task_id=task_id or ctx.new_id(),
             kind=kind,
+            code=code,
             reason=reason,
             role=role,
             office=case.office or None,

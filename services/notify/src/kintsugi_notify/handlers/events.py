@@ -20,8 +20,10 @@ from kintsugi_events import (
     ReferralStatusChanged,
     ReferralWithheld,
     RiskRaised,
+    Role,
     SafetyDeteriorated,
     StaffTaskKind,
+    StaffTaskRequested,
     TaskReason,
 )
 
@@ -147,6 +149,28 @@ def chase_partner(event: PartnerPurgeOverdue, case: CaseFile, ctx: Context) -> S
         return []
     return task(
         StaffTaskKind.check_purge, TaskReason.purge_overdue, about(event, ctx), case, ctx, task_id=event.purge_id
+    )
+
+
+@service.on(StaffTaskRequested)
+def pass_on_request(event: StaffTaskRequested, case: CaseFile, ctx: Context) -> Sequence[Event]:
+    """A service, whichever it is, asks staff for something in its own words. Asked for twice, it is one task."""
+    if event.task_id in case.tasks:
+        return []
+    return task(
+        StaffTaskKind.other_task,
+        TaskReason.requested,
+        event.about or about(event, ctx),
+        case,
+        ctx,
+        # A role this release does not know must not leave the task without a reader.
+        role=Role.supervisor if event.role is Role.unknown else event.role,
+        due_at=event.due_at,
+        referral_id=event.referral_id,
+        assessment_id=event.assessment_id,
+        task_id=event.task_id,
+        code=event.code,
+        urgent=event.urgent,
     )
 
 

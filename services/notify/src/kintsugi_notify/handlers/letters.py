@@ -16,7 +16,7 @@ from kintsugi_events import (
     WithheldReason,
 )
 
-from kintsugi_notify.domain import URGENT, notification_id
+from kintsugi_notify.domain import notification_id
 from kintsugi_notify.handlers.core import about, task
 from kintsugi_notify.records import HeldInput, MailKind, ProviderMail, Task
 from kintsugi_notify.state import CaseFile
@@ -56,7 +56,7 @@ def alert_letter(known: Task, case: CaseFile, ctx: Context) -> Letter:
     return Letter(
         notification_id(known.alert),
         Audience.staff,
-        "staff_alert" if known.kind in URGENT else "staff_task",
+        "staff_alert" if case.cannot_wait(known) else "staff_task",
         office_of(case, ctx)[1],
         known.about,
         referral_id=known.referral_id,

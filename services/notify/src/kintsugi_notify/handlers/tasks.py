@@ -15,7 +15,7 @@ from kintsugi_events import (
 )
 from pydantic import BaseModel, ConfigDict
 
-from kintsugi_notify.domain import LADDER, URGENT
+from kintsugi_notify.domain import LADDER
 from kintsugi_notify.handlers.core import announced_until, service, task
 from kintsugi_notify.policies import role_may_take
 from kintsugi_notify.records import Task, TaskStatus
@@ -61,11 +61,12 @@ def chase_purge(name: str, case: CaseFile, ctx: Context) -> Sequence[Event]:
 
 def escalated(known: Task, case: CaseFile, ctx: Context) -> Sequence[StaffTaskCreated]:
     """The same task for the next role. Raises KeyError for a role above which there is none."""
-    due = ctx.pack.due("risk_alert" if known.kind in URGENT else "staff_task", ctx.now)
+    due = ctx.pack.due("risk_alert" if case.cannot_wait(known) else "staff_task", ctx.now)
     return [
         StaffTaskCreated(
             task_id=ctx.new_id(),
             kind=known.kind,
+            code=known.code,
             reason=known.reason,
             role=LADDER[known.role],
             office=case.office or None,
