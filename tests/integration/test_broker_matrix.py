@@ -50,7 +50,10 @@ STRANGER = Secret("a stranger's password")
 
 @dataclass
 class Place:
-    """A country provisioned on the session's broker, and what its files say, read independently."""
+    """A country provisioned on the session's broker, and what its files say, read independently.
+
+    Beside the installed services stands ``gazette``, from a package of another country: it reads two events.
+    """
 
     admin: Cluster
     layout: Layout
@@ -96,7 +99,9 @@ async def place(infrastructure: Infrastructure, tmp_path_factory: pytest.TempPat
     layout = Layout(folder / "data")
     layout.make()
     admin = infrastructure.cluster
-    wanted = provision.declared(contracts, COUNTRY)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(_package(folder / "site"))
+        wanted = provision.declared(contracts, COUNTRY)
     made = Place(admin, layout, wanted, list(_read(contracts)))
     try:
         await provision.apply(admin, layout, wanted)
@@ -107,6 +112,19 @@ async def place(infrastructure: Infrastructure, tmp_path_factory: pytest.TempPat
         await forget(admin, COUNTRY)
         await forget(admin, ABROAD)
         await asyncio.to_thread(broker(admin).remove_users, ["monitor"])
+
+
+def _package(site: Path) -> Path:
+    """An installed service that no file of ours has heard of, and whose module must never be imported."""
+    package, about = site / "xm_gazette", site / "xm_gazette-1.dist-info"
+    for folder in (package, about):
+        folder.mkdir(parents=True)
+    (package / "__init__.py").write_text("raise RuntimeError('planning imports no service')\n")
+    reads = {"case.opened": {"fields": ["case_ref", "area"]}, "referral.chosen": {"fields": [], "versions": [1]}}
+    (package / "consumes.yaml").write_text(yaml.safe_dump({"service": "gazette", "events": reads}))
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: xm-gazette\nVersion: 1\n")
+    (about / "entry_points.txt").write_text("[kintsugi.services]\ngazette = xm_gazette.app:application\n")
+    return site
 
 
 def _stream(file: Path, partner: str) -> None:
@@ -127,9 +145,20 @@ def _read(contracts: Path) -> Iterable[dict[str, Any]]:
     for file in sorted(contracts.rglob("*.yaml")):
         content: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
         partner = "integrator." if "share" in file.relative_to(contracts).parts else ""
-        read_by = {f"{partner}{name}" for name in content["consumers"]} | set(content["readers"])
+        named = content["consumers"] if partner else _readers(content)
+        read_by = {f"{partner}{name}" for name in named} | set(content["readers"])
         topic = content["topic"].replace("{country}", COUNTRY)
         yield {"topic": topic, "producer": content["producer"], "read by": read_by}
+
+
+def _readers(topic: dict[str, Any]) -> Iterable[str]:
+    """The services whose own file names an event of a topic."""
+    for file in sorted((CONTRACTS.parent / "services").glob("*/src/*/consumes.yaml")):
+        said = yaml.safe_load(file.read_text(encoding="utf-8"))
+        if said["service"] != topic["service"] and said["events"].keys() & topic["events"].keys():
+            yield said["service"]
+    if topic["service"] in ("intake", "referral"):
+        yield "gazette"
 
 
 async def _make(admin: Cluster, *names: str) -> None:

@@ -72,7 +72,10 @@ def test_a_service_that_is_upgraded_after_the_job_is_still_told_of_the_key_files
     tmp_path: Path, office: dict[str, str]
 ) -> None:
     secrets, notify = tmp_path / "data" / "secrets", tmp_path / "out" / "notify"
-    make_key_file(secrets / "kek-contact.key")
+    for purpose in ("identity", "contact", "assessment", "narrative"):
+        make_key_file(secrets / f"kek-{purpose}.key")
+    for service in ("intake", "assessment", "referral", "notify", "share"):
+        make_secret_file(secrets / "kafka" / f"{service}.password", b"of the earlier release")
     make_key_file(notify / "kek-contact.key")
     former = (secrets / "kek-contact.key").read_bytes()
     done = job("secrets", "--into", str(tmp_path / "out"), environment=office)
@@ -82,6 +85,20 @@ def test_a_service_that_is_upgraded_after_the_job_is_still_told_of_the_key_files
     assert "KINTSUGI_KEYS=/run/kintsugi/keys" in told
     assert (notify / "keys" / "contact.key").read_bytes() == former
     assert "KINTSUGI_KEK_CONTACT" not in (tmp_path / "out" / "intake" / "settings.env").read_text()
+
+
+def test_a_service_that_would_hold_another_key_waits_for_a_person_s_word(
+    tmp_path: Path, office: dict[str, str]
+) -> None:
+    handed = ("secrets", "--into", str(tmp_path / "out"))
+    assert job(*handed, environment=office).returncode == 0, "the first start asks nothing"
+    (tmp_path / "data" / "secrets" / "keys-of" / "share" / "identity.key").unlink()  # as if share had not held it
+    refused = job(*handed, environment=office)
+    assert refused.returncode == 1
+    assert "share will hold keys for identity" in refused.stderr
+    assert "add --yes" in refused.stderr
+    assert job(*handed, "--yes", environment=office).returncode == 0
+    assert job(*handed, environment=office).returncode == 0, "what was confirmed is not asked again"
 
 
 def test_a_token_of_the_job_is_accepted_with_the_key_that_services_are_handed(

@@ -10,7 +10,9 @@ import pytest_asyncio
 from aiokafka.client import AIOKafkaClient
 from aiokafka.protocol.admin import CreateAclsRequest, DeleteAclsRequest
 from kintsugi.secrets import make_secret_file
+from kintsugi_office import key_files
 from kintsugi_office.broker import broker
+from kintsugi_office.project import Layout
 from kintsugi_office.rights import Right
 from kintsugi_office.topic_commands import app
 from typer.testing import CliRunner, Result
@@ -60,7 +62,7 @@ async def test_a_plan_changes_nothing_and_applying_it_leaves_nothing_to_do(
         assert f"+ topic  {COUNTRY}.intake.v1" in shown.output
         assert f"+ user   {COUNTRY}.referral" in shown.output
         assert "Next: kintsugi topics apply" in shown.output
-    assert (await topics.run("apply")).exit_code == 0
+    assert (await topics.run("apply", "--yes")).exit_code == 0
     for command in ("plan", "apply"):
         again = await topics.run(command)
         assert again.exit_code == 0
@@ -78,10 +80,46 @@ async def test_a_plan_changes_nothing_and_applying_it_leaves_nothing_to_do(
     assert (await topics.run("plan")).exit_code == 0
 
 
+async def test_a_new_reader_is_named_with_what_it_reads_and_waits_for_a_person_s_word(
+    topics: Command, infrastructure: Infrastructure
+) -> None:
+    assert (await topics.run("apply", "--yes")).exit_code == 0
+    reader = Right(f"User:{COUNTRY}.assessment", "topic", f"{COUNTRY}.intake.v1", "read")
+    there = broker(infrastructure.cluster)
+    await asyncio.to_thread(there.withdraw, [reader])
+    async with asyncio.timeout(15):
+        while (shown := await topics.run("plan")).exit_code == 0:
+            pass
+    said = (
+        f"assessment may read {COUNTRY}.intake.v1: case.opened (case_ref, office, languages), case.closed (closed_at)"
+    )
+    assert f"To confirm: {said}" in shown.output
+    refused = await topics.run("apply")
+    assert refused.exit_code == 1
+    assert said in refused.output
+    assert "add --yes" in refused.output
+    assert reader not in (await asyncio.to_thread(there.users_and_rights))[1]
+    assert (await topics.run("apply", "--yes")).exit_code == 0
+    assert reader in (await asyncio.to_thread(there.users_and_rights))[1]
+
+
+async def test_a_service_that_would_hold_another_key_is_named_until_a_person_has_confirmed_it(
+    topics: Command, tmp_path: Path
+) -> None:
+    layout = Layout(tmp_path / "data")
+    key_files.hand_out(layout, {"intake": ("identity", "contact", "assessment", "narrative")})
+    shown = await topics.run("plan")
+    assert "To confirm: share will hold keys for identity" in shown.output
+    assert "intake will hold" not in shown.output
+    assert (await topics.run("apply", "--yes")).exit_code == 0
+    assert (layout.keys_of("share") / "identity.key").read_bytes() == layout.key("identity").read_bytes()
+    assert "To confirm" not in (await topics.run("plan")).output
+
+
 async def test_a_folder_without_the_passwords_locks_nobody_out_unless_it_is_told_to(
     topics: Command, tmp_path: Path
 ) -> None:
-    assert (await topics.run("apply")).exit_code == 0
+    assert (await topics.run("apply", "--yes")).exit_code == 0
     other = topics.of_another_folder(tmp_path / "other")
     shown = await other.run("plan")
     assert shown.exit_code == 1
@@ -104,7 +142,7 @@ async def test_a_right_that_the_client_does_not_know_is_named_and_stops_nothing(
     topics: Command, infrastructure: Infrastructure
 ) -> None:
     """librdkafka knows neither delegation tokens nor what may be done with users, and cannot take such rights away."""
-    assert (await topics.run("apply")).exit_code == 0
+    assert (await topics.run("apply", "--yes")).exit_code == 0
     token = (6, "token", 3, f"User:{COUNTRY}.notify", "*", 8, 3)
     denied = Right(f"User:{COUNTRY}.intake", "topic", f"{COUNTRY}.intake.v1", "write", permission="deny")
     client = AIOKafkaClient(**infrastructure.cluster.client())

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from kintsugi_country import DEADLINES, TEMPLATES, Pack, PackError, check, load
+from kintsugi_contracts.catalog import Catalog
+from kintsugi_country import TEMPLATES, Pack, PackError, check, load
 from kintsugi_country.samples import CASES, SCRIPT, load_script
 
 from kintsugi_office.options import explained
@@ -27,13 +28,14 @@ _EXAMPLE = {
 def check_pack(country: Country) -> None:
     """Explain every mistake of a pack with file and line; a broken pack refuses to start."""
     folder = _folder(country)
-    findings = check(folder)
+    declared = Catalog.installed().declared
+    findings = check(folder, declared)
     for finding in findings:
         typer.echo(f"{_shown(folder)}/{finding}")
     if findings:
         typer.echo(f"\n{len(findings)} mistake(s). No service starts with this pack; mend them and check again.")
         raise typer.Exit(1)
-    _summarise(load(folder), folder)
+    _summarise(load(folder, declared), folder)
 
 
 @app.command("due")
@@ -44,9 +46,9 @@ def due(
     begin: Annotated[str, typer.Option("--from", help="When it begins, such as 2026-11-20T16:00, in local time.")],
 ) -> None:
     """Show when a deadline ends that began at some time."""
-    pack = load(_folder(country))
-    if deadline not in DEADLINES:
-        raise ValueError(f"{deadline} is not a deadline. Known: {', '.join(DEADLINES)}.")
+    pack = load(_folder(country), Catalog.installed().declared)
+    if deadline not in pack.country.deadlines:
+        raise ValueError(f"{deadline} is not a deadline. Known: {', '.join(pack.country.deadlines)}.")
     start = datetime.fromisoformat(begin)
     start = start if start.tzinfo else start.replace(tzinfo=pack.zone)
     end = pack.due(deadline, start)
@@ -64,7 +66,7 @@ def message(
     language: Annotated[str, typer.Option("--language", help="The language; nothing falls back to another one.")],
 ) -> None:
     """Show a message as its reader sees it, with example values."""
-    pack = load(_folder(country))
+    pack = load(_folder(country), Catalog.installed().declared)
     if template not in TEMPLATES:
         raise LookupError(f"{template} is not a message. Known: {', '.join(sorted(TEMPLATES))}.")
     known = TEMPLATES[template]

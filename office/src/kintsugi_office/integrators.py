@@ -129,9 +129,11 @@ def _write(file: Path, text: str) -> None:
 
 
 def _declared(current: state.OfficeState) -> dict[str, "Integrator"]:
+    from kintsugi_contracts.catalog import Catalog
     from kintsugi_country import load
 
-    return {each.name: each for each in load(_of_country(current)).integrators}
+    pack = load(_of_country(current), Catalog.installed().declared)
+    return {each.name: each for each in pack.integrators}
 
 
 def _streams(current: state.OfficeState, name: str) -> list[topics.TopicPlan]:

@@ -140,7 +140,7 @@ def _plan(
 
 def _reads(content: dict[str, Any], consumers: consumes.Consumers) -> dict[str, dict[str, tuple[str, ...]]]:
     """Consumer to event to the fields it relies on: as the file says, or else as the installed services do."""
-    if "consumers" not in content:
+    if not content.get("consumers"):
         events = content.get("events") or {}
         found = {
             name: {event: each.fields for event, each in consumer.spec.events.items() if event in events}
@@ -153,7 +153,7 @@ def _reads(content: dict[str, Any], consumers: consumes.Consumers) -> dict[str, 
             str(event): tuple(said["fields"] if isinstance(said, dict) else said or ())
             for event, said in (events or {}).items()
         }
-        for name, events in (content["consumers"] or {}).items()
+        for name, events in content["consumers"].items()
     }
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from kintsugi_contracts.base import Event
 from kintsugi_contracts.errors import ContractError
-from kintsugi_contracts.topic_file import EVENT_TYPE, TopicFile, topic_files
+from kintsugi_contracts.topic_file import EVENT_TYPE, Declarations, TopicFile, topic_files
 
 GROUP = "kintsugi.contracts"
 PLATFORM = "kintsugi-events"
@@ -105,6 +105,11 @@ class Catalog:
         return frozenset(
             name for package in packages for name, topic in package.topics.items() if match and match[1] in topic.events
         )
+
+    @cached_property
+    def declared(self) -> Declarations:
+        """The deadlines and shareable fields that the services declare."""
+        return Declarations.of(self.topics.values())
 
     def by_type(self, ce_type: str) -> type[Event] | None:
         """The model of a `ce_type`; None when no installed package has it."""

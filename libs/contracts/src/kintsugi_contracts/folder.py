@@ -266,7 +266,7 @@ def examine(path: Path) -> tuple[Folder | None, list[Finding]]:
 
 def _read_by(topic: Topic, path: Path, consumers: Consumers) -> Topic:
     """The topic with its readers; a file that names consumers speaks for itself."""
-    if "consumers" in topic.spec.model_fields_set:
+    if topic.spec.consumers:
         return topic
     reads = readers(topic.spec, consumers)
     placed = {}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -44,6 +46,41 @@ class Reading(BaseModel):
         return {"fields": given} if isinstance(given, list | tuple) else given
 
 
+class DefaultDeadline(BaseModel):
+    """How long something takes in a country whose pack says nothing of it. `calendar` is one of the pack's."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    amount: Annotated[int, Field(ge=1, le=3660)]
+    unit: Literal["hours", "days", "working_days"]
+    calendar: str | None = None
+
+    @model_validator(mode="after")
+    def _calendar_for_working_days(self) -> DefaultDeadline:
+        if (self.unit == "working_days") != (self.calendar is not None):
+            raise ValueError("working_days need a calendar, and hours and days take none")
+        return self
+
+
+class DeclaredDeadline(BaseModel):
+    """A deadline of a service's own: a country pack may set it, else the default holds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    description: Annotated[str, Field(min_length=10)]
+    default: DefaultDeadline
+
+
+class Shareable(BaseModel):
+    """A clear field of one of the service's events that a partner may be given: where it comes from, and what it is."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    event: str
+    field: str
+    description: Annotated[str, Field(min_length=10)]
+
+
 class TopicFile(BaseModel):
     """One file of `contracts/topics`: the only place where a topic is edited."""
 
@@ -70,6 +107,24 @@ class TopicFile(BaseModel):
     readers: tuple[str, ...] = ()
     """Users of the broker that may read the topic besides its consumers, such as the office's own tools."""
 
+    deadlines: dict[str, DeclaredDeadline] = {}
+    """Deadlines of the service's own, by name: `<service>_<what>`."""
+    shareable: dict[str, Shareable] = {}
+    """Fields that share may pass on to partners, by name: `<service>_<what>`."""
+
+    @model_validator(mode="after")
+    def _own_names(self) -> TopicFile:
+        for kind, names in (("deadline", self.deadlines), ("shareable field", self.shareable)):
+            for name in names:
+                if re.fullmatch(rf"{re.escape(self.service)}_[a-z0-9_]{{1,40}}", name) is None:
+                    raise ValueError(
+                        f"the {kind} {name!r} of {self.service} does not begin with its name: {self.service}_<what>"
+                    )
+        for name, each in self.shareable.items():
+            if each.event not in self.events:
+                raise ValueError(f"the shareable field {name!r} comes from {each.event!r}, which is not in `events`")
+        return self
+
     def name(self, country: str) -> str:
         """The topic's name in a country, such as `xa.intake.v1`."""
         return self.topic.replace("{country}", country)
@@ -77,6 +132,23 @@ class TopicFile(BaseModel):
     def types(self) -> tuple[str, ...]:
         """Every `ce_type` that may stand on the topic."""
         return tuple(f"kintsugi.{name}.v{v}" for name, entry in self.events.items() for v in entry.versions)
+
+
+@dataclass(frozen=True)
+class Declarations:
+    """What services add to what a country pack may set and name, beyond what the platform's own packages know."""
+
+    deadlines: Mapping[str, DeclaredDeadline] = field(default_factory=dict)
+    shareable: Mapping[str, Shareable] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, topics: Iterable[TopicFile]) -> Self:
+        """Those of these topic files. A name begins with its service, so no two declare one."""
+        listed = list(topics)
+        return cls(
+            {name: each for topic in listed for name, each in topic.deadlines.items()},
+            {name: each for topic in listed for name, each in topic.shareable.items()},
+        )
 
 
 @cache

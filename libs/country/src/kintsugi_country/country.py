@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Annotated, Literal, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from kintsugi_contracts.documents import nearest
+from kintsugi_contracts.topic_file import DeclaredDeadline
 from pydantic import AfterValidator, Field, StringConstraints
 
 from kintsugi_country.calendars import Calendar, Deadline
@@ -106,7 +109,8 @@ class Country(Frozen):
     offices: Annotated[FrozenMap[Code, Office], Field(min_length=1)]
     channels: FrozenMap[Literal["email", "sms", "voice", "webhook"], Channel]
     calendars: FrozenMap[Code, Calendar]
-    deadlines: FrozenMap[DeadlineName, Deadline]
+    deadlines: FrozenMap[Code, Deadline]
+    """Those of :data:`DEADLINES`, and those that installed services declare."""
     opt_out_words: Annotated[tuple[str, ...], Field(min_length=1)]
     thresholds: Thresholds = Thresholds()
     retention: FrozenMap[Code, Retention]
@@ -135,12 +139,22 @@ STAND_IN: dict[str, object] = {
 """What takes the place of a section that cannot be read, so that the others are checked all the same."""
 
 
-def contradictions(country: Country, folder_name: str, sound: frozenset[str]) -> Iterator[Mistake]:
+def with_declared(country: Country, declared: Mapping[str, DeclaredDeadline]) -> Country:
+    """The country with the defaults of declared deadlines that it does not set itself."""
+    defaults = {
+        name: Deadline(**each.default.model_dump()) for name, each in declared.items() if name not in country.deadlines
+    }
+    return country.model_copy(update={"deadlines": MappingProxyType({**country.deadlines, **defaults})})
+
+
+def contradictions(
+    country: Country, folder_name: str, sound: frozenset[str], declared: Mapping[str, DeclaredDeadline]
+) -> Iterator[Mistake]:
     """Mistakes no single field shows, in the sections that could be read: (path, what, how to mend it)."""
     checks: tuple[tuple[set[str], Callable[[], Iterator[Mistake]]], ...] = (
         ({"code"}, lambda: _code(country, folder_name)),
-        ({"deadlines"}, lambda: _deadlines(country)),
-        ({"deadlines", "calendars"}, lambda: _calendars(country)),
+        ({"deadlines"}, lambda: _deadlines(country, declared)),
+        ({"deadlines", "calendars"}, lambda: _calendars(country, declared)),
         ({"offices"}, lambda: _roles(country)),
         ({"offices", "languages"}, lambda: _office_languages(country)),
         ({"offices", "areas"}, lambda: _office_areas(country)),
@@ -158,13 +172,22 @@ def _code(country: Country, folder_name: str) -> Iterator[Mistake]:
         yield ("code",), f"code is {country.code!r} but the folder is {folder_name!r}", "give both the same name"
 
 
-def _deadlines(country: Country) -> Iterator[Mistake]:
+def _deadlines(country: Country, declared: Mapping[str, DeclaredDeadline]) -> Iterator[Mistake]:
+    known = [*DEADLINES, *declared]
+    for name in country.deadlines:
+        if name not in known:
+            yield ("deadlines", name), f"deadlines: {name!r} is not known here", nearest(name, known)
     for required in DEADLINES:
         if required not in country.deadlines:
             yield ("deadlines",), f"the deadline {required} is missing", f"add {required}: {{amount: …, unit: …}}"
 
 
-def _calendars(country: Country) -> Iterator[Mistake]:
+def _calendars(country: Country, declared: Mapping[str, DeclaredDeadline]) -> Iterator[Mistake]:
+    for name, each in declared.items():
+        calendar = each.default.calendar
+        if name not in country.deadlines and calendar is not None and calendar not in country.calendars:
+            message = f"{name} is not set, and its service counts it by the calendar {calendar!r}, which is not here"
+            yield ("deadlines",), message, f"add {name}: {{amount: …, unit: …}} or the calendar"
     for name, deadline in country.deadlines.items():
         if deadline.calendar is not None and deadline.calendar not in country.calendars:
             mend = "name one of: " + ", ".join(sorted(country.calendars))

@@ -17,6 +17,7 @@ from uuid import UUID
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicNumbers
 from kintsugi_contracts.documents import Document, nearest, read, validate
 from kintsugi_contracts.findings import Finding
+from kintsugi_contracts.topic_file import Shareable
 from pydantic import AfterValidator, Field, StringConstraints
 
 from kintsugi_country.calendars import Calendar, Deadline
@@ -60,7 +61,7 @@ CLEAR: Mapping[str, Origin] = MappingProxyType(
         "requests": Origin("referral.status_changed", "status"),
     }
 )
-"""The fields that may stand in clear on a partner's stream. No other ever does."""
+"""The platform's fields that may stand in clear on a partner's stream. Beside them stand only declared ones."""
 
 SEALED: Mapping[str, Mapping[str, Origin]] = MappingProxyType(
     {
@@ -101,7 +102,7 @@ class SharePurpose(Frozen):
     version: Annotated[int, Field(ge=1, le=1000)]
     """The major version of the stream; raised with every change that is not an added field."""
     fields: Annotated[tuple[str, ...], AfterValidator(_fields)]
-    """Fields in clear, of :data:`CLEAR`."""
+    """Fields in clear, of :data:`CLEAR` or declared as shareable by an installed service."""
     needs: tuple[Code, ...] = ()
     """The needs this purpose is about: `needs` and `requests` say nothing of any other."""
     sealed: FrozenMap[SealedPurpose, tuple[str, ...]] = Field(default_factory=dict, validate_default=True)
@@ -135,6 +136,8 @@ class Known:
     calendars: Mapping[str, Calendar] | None
     directory: Directory | None
     needs: frozenset[str] | None
+    shareable: Mapping[str, Shareable]
+    """Fields of installed services' own events that may be shared, beside :data:`CLEAR`."""
 
 
 def read_integrators(folder: Path, known: Known, findings: list[Finding]) -> tuple[Integrator, ...]:
@@ -193,8 +196,9 @@ def _of_purpose(purpose: SharePurpose, known: Known) -> Iterator[_Mistake]:
                 f"{name} is personal and never travels in clear",
                 f"move it to sealed: {{{personal[name]}: …}}",
             )
-        elif name not in CLEAR:
-            yield ("fields", number), f"{name} is no field that can be shared", nearest(name, CLEAR)
+        elif name not in CLEAR and name not in known.shareable:
+            message = f"{name} is no field that can be shared"
+            yield ("fields", number), message, nearest(name, [*CLEAR, *known.shareable])
     for group, names in purpose.sealed.items():
         for number, name in enumerate(names):
             if name not in SEALED[group]:

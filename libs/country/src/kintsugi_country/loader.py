@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -12,12 +13,13 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 from kintsugi_contracts.documents import failures, read, validate
 from kintsugi_contracts.findings import Finding
+from kintsugi_contracts.topic_file import Declarations, Shareable
 
 from kintsugi_country import country as country_rules
 from kintsugi_country import instrument as instrument_rules
 from kintsugi_country import messages as message_rules
 from kintsugi_country.calendars import Deadline, due
-from kintsugi_country.country import STAND_IN, Country, DeadlineName, Office, Role
+from kintsugi_country.country import STAND_IN, Country, Office, Role
 from kintsugi_country.directory import Directory
 from kintsugi_country.errors import PackError
 from kintsugi_country.hsds import read_directory
@@ -26,6 +28,8 @@ from kintsugi_country.integrators import Integrator, Known, read_integrators
 from kintsugi_country.messages import Catalogue, Text
 from kintsugi_country.samples import read_script
 from kintsugi_country.templates import Audience
+
+NONE_DECLARED = Declarations()
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,8 @@ class Pack:
     _catalogue: Catalogue = field(repr=False)
     integrators: tuple[Integrator, ...] = ()
     """Who receives streams of its own, by name."""
+    shareable: Mapping[str, Shareable] = field(default_factory=dict)
+    """Fields beyond the platform's own that an integrator may ask for, as installed services declare them."""
 
     @property
     def code(self) -> str:
@@ -57,10 +63,11 @@ class Pack:
         """Words that end messages on a channel, case-folded."""
         return frozenset(word.casefold() for word in self.country.opt_out_words)
 
-    def due(self, name: DeadlineName, start: datetime) -> datetime:
+    def due(self, name: str, start: datetime) -> datetime:
         """The moment (UTC) at which the country's deadline `name` ends for something that began at `start`.
 
-        Raises LookupError for a name that is not a deadline and ValueError for a start without a time zone.
+        A deadline that a service declares and the country does not set ends as its declaration says. Raises LookupError
+        for a name that is not a deadline and ValueError for a start without a time zone.
         """
         deadline = self.country.deadlines.get(name)
         if deadline is None:
@@ -117,24 +124,27 @@ class Pack:
         return self.country.policies.get(service, {}).get(handler, ())
 
 
-def load(folder: Path | str) -> Pack:
-    """The pack in this folder (`countries/xa`). Raises PackError, which names every mistake."""
-    pack, findings = _examine(Path(folder))
+def load(folder: Path | str, declared: Declarations = NONE_DECLARED) -> Pack:
+    """The pack in this folder (`countries/xa`). Raises PackError, which names every mistake.
+
+    `declared` is what installed services add: deadlines that the pack may set, fields that its integrators may ask for.
+    """
+    pack, findings = _examine(Path(folder), declared)
     if pack is None or findings:
         raise PackError(str(folder), sorted(findings))
     return pack
 
 
-def check(folder: Path | str) -> list[Finding]:
+def check(folder: Path | str, declared: Declarations = NONE_DECLARED) -> list[Finding]:
     """Every mistake of the pack in this folder, samples included, by file and line; empty when it can be used."""
-    return sorted(_examine(Path(folder), samples=True)[1])
+    return sorted(_examine(Path(folder), declared, samples=True)[1])
 
 
-def _examine(folder: Path, *, samples: bool = False) -> tuple[Pack | None, list[Finding]]:
+def _examine(folder: Path, declared: Declarations, *, samples: bool = False) -> tuple[Pack | None, list[Finding]]:
     findings: list[Finding] = []
     if not folder.is_dir():
         return None, [Finding(str(folder), 1, 1, "there is no such folder", "name a folder such as countries/xa")]
-    country, sound = _country(folder, findings)
+    country, sound = _country(folder, declared, findings)
     written = tuple(language.code for language in country.languages) if "languages" in sound else None
     areas = frozenset(area.code for area in country.areas) if "areas" in sound else None
     zone = ZoneInfo(country.zone)
@@ -145,17 +155,18 @@ def _examine(folder: Path, *, samples: bool = False) -> tuple[Pack | None, list[
     directory = read_directory(folder, areas, findings)
     needs = frozenset(need.need for each in instruments for domain in each.domains for need in domain.needs)
     calendars = country.calendars if "calendars" in sound else None
-    integrators = read_integrators(folder, Known(calendars, directory, needs if instruments else None), findings)
+    known = Known(calendars, directory, needs if instruments else None, declared.shareable)
+    integrators = read_integrators(folder, known, findings)
     schema = _extensions(folder, findings)
     if samples and (folder / "samples").is_dir():
         baseline = next((i for i in reversed(instruments) if i.id == country.baseline_instrument), None)
         read_script(folder, directory, baseline, findings, partners=frozenset(each.agency for each in integrators))
     if findings or directory is None or schema is None:
         return None, findings
-    return Pack(country, zone, directory, instruments, schema, catalogue, integrators), findings
+    return Pack(country, zone, directory, instruments, schema, catalogue, integrators, declared.shareable), findings
 
 
-def _country(folder: Path, findings: list[Finding]) -> tuple[Country, frozenset[str]]:
+def _country(folder: Path, declared: Declarations, findings: list[Finding]) -> tuple[Country, frozenset[str]]:
     """The country, with stand-ins for the sections that cannot be read, and the names of those that can."""
     sections = frozenset(Country.model_fields)
     document = read(folder, "country.yaml", findings)
@@ -167,9 +178,11 @@ def _country(folder: Path, findings: list[Finding]) -> tuple[Country, frozenset[
         wrong = failures(Country, given)
         sections = frozenset(given) & sections - wrong
         country = Country.model_validate({**STAND_IN, **{name: given[name] for name in sections}})
-    for path, message, mend in country_rules.contradictions(country, folder.resolve().name, sections):
+    for path, message, mend in country_rules.contradictions(
+        country, folder.resolve().name, sections, declared.deadlines
+    ):
         findings.append(document.finding(path, message, mend))
-    return country, sections
+    return country_rules.with_declared(country, declared.deadlines), sections
 
 
 def _instruments(folder: Path, languages: tuple[str, ...], findings: list[Finding]) -> tuple[Instrument, ...]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kintsugi_contracts.catalog import Catalog
 from kintsugi_country import Pack, load
 from kintsugi_country.samples import CASES, Script, load_script
 
@@ -82,7 +83,7 @@ async def demonstrate(folder: Path, project: Path, view: View) -> Shown:
     running.empty(layout)
     layout.make()
     pack_folder = project / "countries" / COUNTRY
-    pack = load(pack_folder)
+    pack = load(pack_folder, Catalog.installed().declared)
     script = load_script(pack_folder, pack.directory, pack.baseline_instrument)
     office = Office(layout, country=COUNTRY, profile="demo", project=project, extra=_SETTINGS)
     ledger = Ledger(layout.data / "ledger.jsonl")

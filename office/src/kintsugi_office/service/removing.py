@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -190,6 +191,7 @@ async def _erase_keys(layout: Layout, current: state.OfficeState, found: Remains
         await connection.close()
     for purpose in found.keys:
         layout.key(purpose).unlink(missing_ok=True)
+    shutil.rmtree(layout.keys_of(found.service), ignore_errors=True)
 
 
 def _own(purpose: str, service: str) -> bool:

@@ -73,7 +73,7 @@ class ServiceProcess:
         self._watchdog = watchdog
         self._version = importlib.metadata.version("kintsugi-common")
         catalog = Catalog.installed()
-        pack = packs.load(settings.countries / settings.country)
+        pack = packs.load(settings.countries / settings.country, catalog.declared)
         _known_policies(application, pack)
         reads_declared(application.service)
         self._metrics = Metrics(self.name, self._version)
