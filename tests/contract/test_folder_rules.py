@@ -430,6 +430,28 @@ def test_a_pattern_that_bounds_nothing_is_found(pattern: str, said: str, copy: C
     assert [f.message for f in found(copy)] == [said]
 
 
+@pytest.mark.parametrize(
+    ("pattern", "why"),
+    [
+        ("^[0-9a-z]{1,1001}$", "`[0-9a-z]{1,1001}` repeats 1001 times"),
+        ("^([0-9a-z]{1,40} ){1,26}$", "`([0-9a-z]{1,40} ){1,26}` repeats 1040 times"),
+        ("^[0-9a-z]{1001,}$", "`[0-9a-z]{1001,}` repeats 1001 times"),
+        ("^(([a-z]{10}){10,}[0-9]{0,3}){11}$", "repeats 1100 times"),
+        ("^[a-z]++$", "`[a-z]++`: a repeat of a repeat, or one that gives nothing back"),
+        ("^[a-z]{,9}$", "a brace that bounds nothing"),
+        ("^[a-z[]$", "[ in a class needs a \\ before it"),
+    ],
+)
+def test_a_pattern_that_some_language_refuses_is_found_with_its_line(pattern: str, why: str, copy: Copy) -> None:
+    copy.change("events/common.schema.json", lambda s: s["$defs"]["Agency"].__setitem__("pattern", pattern))
+    [finding] = found(copy)
+    assert finding.message.startswith(f"not every language reads `{pattern}`: ")
+    assert why in finding.message
+    line = (copy.path / "events/common.schema.json").read_text().splitlines()[finding.line - 1]
+    assert line.strip().startswith('"pattern"')
+    assert "unrolled" in finding.mend
+
+
 def test_alternatives_in_brackets_and_bars_in_classes_are_patterns(copy: Copy) -> None:
     pattern = "^((a|b)[|(]c){1,2}\\|$"
     copy.change("events/common.schema.json", lambda s: s["$defs"]["Agency"].__setitem__("pattern", pattern))

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from kintsugi_contracts.changes import Change, between, merged
 from kintsugi_contracts.folder import Folder, load
+from kintsugi_contracts.patterns import unrolled
 from kintsugi_contracts.schema_changes import Verdict
 
 from tests.contract.folders import CONTRACTS, Copy
@@ -373,6 +374,19 @@ def test_a_new_code_lets_consumers_go_first(tmp_path: Path) -> None:
     assert change.order == "Any order: no consumer declares to read it."
     (change,) = changes(tmp_path / "2", (COMMON, lambda d: d["$defs"]["NeedBand"]["enum"].append("later")))
     assert change.order.startswith("Consumers first: until referral")
+
+
+def test_a_long_repeat_that_is_unrolled_for_re2_is_the_same_pattern(tmp_path: Path) -> None:
+    long = "^[0-9a-z]{5,4000}$"
+    before, after = Copy(tmp_path / "before"), Copy(tmp_path / "after")
+    before.change(COMMON, put("$defs", "Agency", "pattern", value=long))
+    after.change(COMMON, put("$defs", "Agency", "pattern", value=unrolled(long)))
+    (change,) = merged(between(load(before.path), load(after.path)))
+    assert change.verdict is Verdict.fine
+    assert change.said.startswith("the pattern of `Agency` is written in another way and takes the same")
+    after.change(COMMON, put("$defs", "Agency", "pattern", value=unrolled("^[0-9a-z]{5,4001}$")))
+    (change,) = merged(between(load(before.path), load(after.path)))
+    assert change.verdict is Verdict.major
 
 
 def test_a_change_of_a_shared_definition_is_told_once_with_all_that_use_it(tmp_path: Path) -> None:

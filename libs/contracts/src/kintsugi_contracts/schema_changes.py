@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
+from kintsugi_contracts.patterns import unrolled
 from kintsugi_contracts.shape import Kind, Place, Schema, Shape
 
 SENSITIVITY = ("public", "internal", "personal", "special")
@@ -110,7 +111,12 @@ def _codes(old: Shape, new: Shape, field: tuple[str, ...]) -> Iterator[Delta]:
 
 def _pattern(old: Shape, new: Shape, field: tuple[str, ...]) -> Iterator[Delta]:
     before, after = (f"`{s.schema['pattern']}`" if "pattern" in s.schema else "none" for s in (old, new))
-    if old.kind is new.kind is Kind.string and before != after:
+    if not old.kind is new.kind is Kind.string or before == after:
+        return
+    if unrolled(before) == unrolled(after):
+        said = "the pattern of {field} is written in another way and takes the same"
+        yield Delta("pattern", Verdict.fine, field, new.place, said)
+    else:
         said = f"the pattern of {{field}} was {before} and is {after}"
         yield Delta("pattern", Verdict.major, field, new.place, said)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from kintsugi.streams import AHEAD_MS, BEHIND_MS
+from kintsugi_contracts.patterns import unrolled
 from kintsugi_country import SharePurpose
 from kintsugi_country.integrators import CLEAR, SEALED
 
@@ -20,8 +21,11 @@ Schema = dict[str, Any]
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 ROOT = "https://schemas.kintsugi.example/"
-JWE = r"^[A-Za-z0-9_-]{20,1000}[.][.][A-Za-z0-9_-]{16}[.][A-Za-z0-9_-]{342,20000}[.][A-Za-z0-9_-]{22}$"
-"""JWE compact with ECDH-ES and A256GCM: no encrypted key between the first two dots, at least 256 bytes sealed."""
+JWE = unrolled(r"^[A-Za-z0-9_-]{20,1000}[.][.][A-Za-z0-9_-]{16}[.][A-Za-z0-9_-]{342,20000}[.][A-Za-z0-9_-]{22}$")
+"""JWE compact with ECDH-ES and A256GCM: no encrypted key between the first two dots, at least 256 bytes sealed.
+
+Unrolled, because RE2 and Go count no further than 1000.
+"""
 REF = r"^[a-z2-7]{26}$"
 
 

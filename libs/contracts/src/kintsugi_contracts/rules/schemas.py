@@ -9,6 +9,7 @@ from kintsugi_contracts.documents import Document
 from kintsugi_contracts.errors import ContractError
 from kintsugi_contracts.findings import Finding
 from kintsugi_contracts.folder import Folder, Version
+from kintsugi_contracts.patterns import refusal
 from kintsugi_contracts.shape import Kind, Place, Shape, shape
 
 IN_CLEAR = ("public", "internal")
@@ -70,7 +71,10 @@ def _inside(folder: Folder, holder: Shape, *, sealed: bool, model: bool) -> Iter
 
 
 def patterns(folder: Folder) -> Iterator[Finding]:
-    """Patterns that are none, or whose anchors hold for one alternative only. Without them a schema means nothing."""
+    """Patterns that are none, that some language refuses, or whose anchors hold for one alternative only.
+
+    Without them a schema means nothing.
+    """
     for document in folder.schemas.values():
         for path, pattern in _patterns(document.data, ()):
             try:
@@ -81,6 +85,10 @@ def patterns(folder: Folder) -> Iterator[Finding]:
             if _alternates(pattern):
                 said = f"`{pattern}` is anchored at one end only in each alternative"
                 yield document.finding(path, said, "put the alternatives in brackets: ^(a|b)$")
+            if (why := refusal(pattern)) is not None:
+                said = f"not every language reads `{pattern}`: {why}"
+                mend = "write it so that RE2 takes it; `kintsugi_contracts.patterns.unrolled` does so for long repeats"
+                yield document.finding(path, said, mend)
 
 
 def _patterns(part: object, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str]]:
