@@ -47,7 +47,7 @@ def test_the_provider_has_three_working_days_to_answer(pack: Pack) -> None:
 
 def test_an_unknown_deadline_is_an_error_and_not_a_guess(pack: Pack) -> None:
     with pytest.raises(LookupError, match="provider_anwser"):
-        pack.due("provider_anwser", LATER)  # type: ignore[arg-type]
+        pack.due("provider_anwser", LATER)
 
 
 def test_a_message_is_written_in_its_own_language_and_the_country_s_time(pack: Pack) -> None:
