@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from functools import singledispatch
 from pathlib import Path
@@ -177,3 +178,25 @@ def test_a_purpose_of_a_package_begins_with_the_name_of_its_service(tmp_path: Pa
     housing = EventPackage("xa-housing-events", (RoomOffered,), tmp_path)
     with pytest.raises(ContractError, match=r"'housing' claims the purpose 'plan'.*'housing' or 'housing_plan'"):
         Catalog([*CATALOG.packages, housing])
+
+
+@pytest.mark.parametrize(
+    ("declared", "said"),
+    [
+        ({"tasks": {"intake.call": "Call."}}, "the task 'intake.call' of housing does not begin with its name"),
+        (
+            {"deadlines": {"answer": {"description": "An answer.", "default": {"amount": 3, "unit": "days"}}}},
+            "the deadline 'answer' of housing does not begin with its name",
+        ),
+    ],
+)
+def test_a_task_or_deadline_of_a_package_begins_with_the_name_of_its_service(
+    tmp_path: Path, declared: dict[str, object], said: str
+) -> None:
+    (tmp_path / "topics").mkdir()
+    platform = CATALOG.packages[0].contracts
+    assert platform is not None
+    text = (platform / "topics/assessment.v1.yaml").read_text().replace("service: assessment", "service: housing")
+    (tmp_path / "topics/housing.v1.yaml").write_text(f"{text}\n{json.dumps(declared)[1:-1]}\n")
+    with pytest.raises(ContractError, match=said):
+        Catalog([*CATALOG.packages, EventPackage("xa-housing-events", (RoomOffered,), tmp_path)])

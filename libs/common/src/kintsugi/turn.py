@@ -14,6 +14,7 @@ from typing import Any, Generic
 import uuid_utils
 from kintsugi_contracts.base import Event, Plaintext, Sealed
 from kintsugi_contracts.catalog import EVERY
+from kintsugi_events import StaffTaskRequested
 from pydantic import BaseModel
 
 from kintsugi.agenda import Agenda, Outcome
@@ -59,6 +60,10 @@ class Own:
     envelope: Envelope
     event: Event
     value: bytes
+
+
+class ForeignCode(Exception):
+    """A service asked staff for a task under a code of another service; refused where it is made."""
 
 
 class OversizeEvent(Exception):
@@ -161,6 +166,7 @@ class Stepper(Generic[S]):
         """Numbers, seals and evolves events of this service's own, in their order."""
         own: list[Own] = []
         for event in events:
+            self._own_words(event)
             envelope = self._envelope(subject, event, now, causation)
             sealed = self._seal(event, envelope, subject)
             value = sealed.encode()
@@ -170,6 +176,11 @@ class Stepper(Generic[S]):
             state = self.service.evolve(sealed, subject.state)
             subject = Subject(subject.id, emitted(subject.progress, envelope), state)
         return subject, own
+
+    def _own_words(self, event: Event) -> None:
+        """A task for staff is asked for in the service's own words: what another's code means is not its to say."""
+        if isinstance(event, StaffTaskRequested) and event.code.partition(".")[0] != self.service.name:
+            raise ForeignCode(f"'{self.service.name}' asked for the task '{event.code}': its codes begin with its name")
 
     def agenda(self, subject: Subject[S]) -> Agenda:
         """What the subject is owed now."""

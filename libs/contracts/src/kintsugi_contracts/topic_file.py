@@ -107,6 +107,8 @@ class TopicFile(BaseModel):
     readers: tuple[str, ...] = ()
     """Users of the broker that may read the topic besides its consumers, such as the office's own tools."""
 
+    tasks: dict[str, str] = {}
+    """What the service asks of staff by `staff_task.requested`: `<service>.<what>`, and what that means."""
     deadlines: dict[str, DeclaredDeadline] = {}
     """Deadlines of the service's own, by name: `<service>_<what>`."""
     shareable: dict[str, Shareable] = {}
@@ -120,6 +122,10 @@ class TopicFile(BaseModel):
                     raise ValueError(
                         f"the {kind} {name!r} of {self.service} does not begin with its name: {self.service}_<what>"
                     )
+        if strangers := [code for code in self.tasks if code.partition(".")[0] != self.service]:
+            raise ValueError(
+                f"the task {strangers[0]!r} of {self.service} does not begin with its name: {self.service}.<what>"
+            )
         for name, each in self.shareable.items():
             if each.event not in self.events:
                 raise ValueError(f"the shareable field {name!r} comes from {each.event!r}, which is not in `events`")
