@@ -4,7 +4,8 @@
 SHELL := /bin/sh
 PYTHON ?= python3
 BIN := .venv/bin
-DISTRIBUTIONS := libs/contracts libs/events libs/country libs/common $(patsubst %/pyproject.toml,%,$(wildcard services/*/pyproject.toml)) office
+DISTRIBUTIONS := libs/contracts libs/events libs/country libs/common \
+  $(patsubst %/pyproject.toml,%,$(wildcard services/*/pyproject.toml)) office sandbox
 STAMP := .venv/.ready
 # The official AsyncAPI parser, by lock.
 NODE_STAMP := infra/node/node_modules/.ready
@@ -46,7 +47,7 @@ down: $(STAMP) ## Stop the office that runs in the background.
 status: $(STAMP) ## Show what runs, its lag, and what is held.
 	@$(BIN)/kintsugi status
 
-doctor: $(STAMP) ## Say what is wrong with this machine or this office, and how to mend it.
+doctor: $(STAMP) ## Say what is wrong with this machine or this office, and how to fix it.
 	@$(BIN)/kintsugi doctor
 
 $(NODE_STAMP): infra/node/package-lock.json $(STAMP)
@@ -63,9 +64,9 @@ lint: $(STAMP) ## Check style, types, import rules and contracts (AGAINST=origin
 	@$(BIN)/ruff format --check .
 	@MYPYPATH=$(SOURCES) $(BIN)/mypy --strict $(foreach folder,$(DISTRIBUTIONS),$(folder)/src) tests bench infra/container/lock.py \
 	  examples/practice examples/subscribe-python/subscribe.py
-	@$(BIN)/lint-imports --no-logo
+	@PYTHONPATH=$(SOURCES) $(BIN)/lint-imports --no-logo
 	@$(BIN)/python -m kintsugi_contracts.generate --check
-	@$(BIN)/python -m kintsugi_share.schemas --check
+	@PYTHONPATH=$(SOURCES) $(BIN)/python -m kintsugi_share.schemas --check
 	@$(BIN)/kintsugi contracts check $(if $(AGAINST),--against $(AGAINST))
 	@$(BIN)/python -m kintsugi_contracts.asyncapi --check
 	@$(BIN)/kintsugi country check xa
@@ -97,7 +98,7 @@ lock: $(STAMP) ## Resolve the Python packages anew and rewrite requirements.lock
 	  examples/subscribe-python/requirements.in
 
 jars: $(STAMP) ## Resolve the jars of Apache Kafka and of the Java example anew and rewrite their locks.
-	@$(BIN)/python -m kintsugi_office.embedded.jars
+	@$(BIN)/python -m kintsugi_sandbox.embedded.jars
 	@$(BIN)/python -m tests.e2e.subscriber_java
 
 clean: ## Remove what was built or kept: the office's data, build/ and caches (.venv stays).

@@ -17,9 +17,9 @@ from typing import Any
 
 from kintsugi import keyring_admin
 from kintsugi.keyring import Keyring
-from kintsugi_office.embedded import EmbeddedKafka, EmbeddedPostgres
 from kintsugi_office.project import project_folder
 from kintsugi_office.topics import ensure, planned
+from kintsugi_sandbox.embedded import EmbeddedKafka, EmbeddedPostgres
 
 from bench import flows, rebuild, workload
 

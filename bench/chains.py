@@ -10,8 +10,8 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from kintsugi.kafka import Cluster
-from kintsugi_office.demo.desk import Desk
 from kintsugi_office.topics import TopicPlan
+from kintsugi_sandbox.demo.desk import Desk
 
 CHAINS = ("open", "answers", "choice")
 ENDS = {"open": "assessment.scheduled", "answers": "staff_task.created", "choice": "notification.sent"}

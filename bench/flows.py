@@ -11,9 +11,9 @@ from typing import Any
 import psutil
 from kintsugi_country import load
 from kintsugi_office import topics
-from kintsugi_office.demo.desk import Desk, Ledger
 from kintsugi_office.project import Layout
-from kintsugi_office.supervisor import Office, Shape
+from kintsugi_sandbox.demo.desk import Desk, Ledger
+from kintsugi_sandbox.supervisor import Office, Shape
 
 from bench.chains import CHAINS, Flow, Spectator
 

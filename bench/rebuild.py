@@ -8,8 +8,8 @@ from typing import Any
 from kintsugi import tables
 from kintsugi.recovery import recover
 from kintsugi.settings import Settings
-from kintsugi_office.embedded import EmbeddedKafka, EmbeddedPostgres
 from kintsugi_office.project import project_folder
+from kintsugi_sandbox.embedded import EmbeddedKafka, EmbeddedPostgres
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import create_async_engine
 

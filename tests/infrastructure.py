@@ -28,8 +28,8 @@ from kintsugi.kafka import Cluster, Protocol
 from kintsugi.secrets import Secret
 from kintsugi_office import rights
 from kintsugi_office.broker import broker
-from kintsugi_office.embedded import EmbeddedKafka, EmbeddedPostgres, places
-from kintsugi_office.embedded.servers import free_port
+from kintsugi_sandbox.embedded import EmbeddedKafka, EmbeddedPostgres, places
+from kintsugi_sandbox.embedded.servers import free_port
 
 KAFKA_IMAGE = "apache/kafka:4.3.1"
 POSTGRES_IMAGE = "postgres:18.6"

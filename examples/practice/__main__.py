@@ -13,8 +13,8 @@ import tempfile
 from pathlib import Path
 
 from joserfc.jwk import ECKey
-from kintsugi_office.embedded import EmbeddedKafka, places
 from kintsugi_office.integrators import as_shell, environment
+from kintsugi_sandbox.embedded import EmbeddedKafka, places
 
 from examples.practice.broker import CONTRACT, PARTNER, share_topic
 from examples.practice.desk import Desk

@@ -14,9 +14,9 @@ from packaging.utils import canonicalize_name
 
 HERE = Path(__file__).parent
 PROJECT = HERE.parents[1]
-# What each image is made for. The office is installed without its dependencies: no embedded server goes into an image.
+# What each image is made for. The sandbox is in none of them.
 SERVICE = ("kintsugi-assessment", "kintsugi-intake", "kintsugi-notify", "kintsugi-referral", "kintsugi-share")
-JOBS = (*SERVICE, "aiosmtpd", "confluent-kafka", "psutil", "typer")
+JOBS = (*SERVICE, "kintsugi-office")
 BUILD = ("hatchling",)
 # What the images run on, whatever this machine is: both architectures, and the base image's Python.
 _IMAGE = {

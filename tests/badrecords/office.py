@@ -23,8 +23,8 @@ from kintsugi.auth import generate_keypair, issue
 from kintsugi.kafka import Cluster
 from kintsugi.partitioning import PARTITIONS
 from kintsugi.secrets import make_key_file
-from kintsugi_office.embedded.servers import free_port
 from kintsugi_referral.app import application
+from kintsugi_sandbox.embedded.servers import free_port
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 

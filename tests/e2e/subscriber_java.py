@@ -8,8 +8,8 @@ import subprocess
 from pathlib import Path
 from xml.etree import ElementTree
 
-from kintsugi_office.embedded import jars, places
-from kintsugi_office.embedded.kafka import java_program
+from kintsugi_sandbox.embedded import jars, places
+from kintsugi_sandbox.embedded.kafka import java_program
 
 FOLDER = Path(__file__).parents[2] / "examples" / "subscribe-java"
 LOCK = Path(__file__).with_name("subscribe-java.lock")

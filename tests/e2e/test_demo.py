@@ -136,3 +136,15 @@ def test_each_seeded_bug_fails_the_demonstration(tmp_path: Path, bug: str, said:
     assert "could not be put in" not in ended.stdout
     assert ended.returncode == 1, ended.stdout
     assert re.search(said, ended.stdout)
+
+
+def test_without_the_partners_service_the_other_flows_hold_and_the_summary_says_so(tmp_path: Path) -> None:
+    absent = Path(__file__).parents[1] / "absent"
+    ended = _kintsugi("demo", "--data", tmp_path / "demo", PYTHONPATH=str(absent), ABSENT="kintsugi_share")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    told: dict[str, Any] = json.loads((tmp_path / "demo.json").read_text())
+    assert "the service share is not installed" in "".join(told["left_out"])
+    assert "share" not in told["events"]["by_service"]
+    assert told["effects"]["expected"] == told["effects"]["found"] > 3000
+    assert not [check["name"] for check in told["checks"] if "partner" in check["name"]]
+    assert "left out" in ended.stdout

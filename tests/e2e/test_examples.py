@@ -15,8 +15,8 @@ import pytest
 import pytest_asyncio
 from joserfc.jwk import ECKey
 from kintsugi.kafka import Cluster
-from kintsugi_office.embedded import EmbeddedKafka
 from kintsugi_office.integrators import environment
+from kintsugi_sandbox.embedded import EmbeddedKafka
 
 from examples.practice.broker import CONTRACT, PARTNER, share_topic
 from examples.practice.desk import Desk

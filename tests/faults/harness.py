@@ -22,11 +22,12 @@ from kintsugi.auth import generate_keypair
 from kintsugi.secrets import make_key_file
 from kintsugi_contracts import consumes
 from kintsugi_contracts.topic_file import topic_files
-from kintsugi_office import databases, environment, key_files, mailbox, provision, services, tokens, topics
-from kintsugi_office.embedded import EmbeddedKafka, EmbeddedPostgres, places
-from kintsugi_office.embedded.servers import free_port
+from kintsugi_office import databases, environment, key_files, provision, services, tokens, topics
 from kintsugi_office.environment import Addresses, Surroundings
 from kintsugi_office.project import Layout, project_folder
+from kintsugi_sandbox import mailbox
+from kintsugi_sandbox.embedded import EmbeddedKafka, EmbeddedPostgres, places
+from kintsugi_sandbox.embedded.servers import free_port
 
 from tests.faults.evidence import Evidence, Promise, collect
 from tests.faults.nursery import Nursery

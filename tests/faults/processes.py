@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import httpx
-from kintsugi_office.embedded.servers import tail
+from kintsugi_sandbox.embedded.servers import tail
 
 from tests.faults.nursery import Nursery
 

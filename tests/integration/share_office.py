@@ -45,7 +45,7 @@ from kintsugi_contracts.base import Purpose
 from kintsugi_country import load
 from kintsugi_events import ConsentRecorded
 from kintsugi_intake.app import application as intake
-from kintsugi_office.embedded.servers import free_port
+from kintsugi_sandbox.embedded.servers import free_port
 from kintsugi_share import schemas
 from kintsugi_share.app import application as share
 from sqlalchemy.ext.asyncio import create_async_engine

@@ -15,12 +15,12 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaConnectionError
 from kintsugi_office import broker_settings
-from kintsugi_office.embedded import EmbeddedKafka, EmbeddedPostgres, ServerDidNotStart, servers
+from kintsugi_sandbox.embedded import EmbeddedKafka, EmbeddedPostgres, ServerDidNotStart, servers
 
 _START_AND_REPORT = """
 import asyncio, sys
 from pathlib import Path
-from kintsugi_office.embedded import EmbeddedKafka, EmbeddedPostgres
+from kintsugi_sandbox.embedded import EmbeddedKafka, EmbeddedPostgres
 
 async def main():
     postgres, kafka = EmbeddedPostgres(Path(sys.argv[1]) / "postgres"), EmbeddedKafka(Path(sys.argv[1]) / "kafka")
@@ -115,7 +115,7 @@ def test_the_guard_ends_a_process_when_its_pipe_closes() -> None:
     """For systems without a parent-death signal."""
     sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     guard = subprocess.Popen(
-        [sys.executable, "-m", "kintsugi_office.embedded.guard", str(sleeper.pid), str(int(signal.SIGTERM))],
+        [sys.executable, "-m", "kintsugi_sandbox.embedded.guard", str(sleeper.pid), str(int(signal.SIGTERM))],
         stdin=subprocess.PIPE,
     )
     try:

@@ -17,9 +17,9 @@ from aiokafka.errors import KafkaConnectionError
 from kintsugi.auth import Verifier, issuer_of
 from kintsugi.kafka import Cluster, Protocol, read_password
 from kintsugi.secrets import make_key_file, make_secret_file
-from kintsugi_office.embedded.kafka import classpath, java_program
-from kintsugi_office.embedded.servers import free_port, spawn, stop_process, tail
 from kintsugi_office.project import Layout
+from kintsugi_sandbox.embedded.kafka import classpath, java_program
+from kintsugi_sandbox.embedded.servers import free_port, spawn, stop_process, tail
 
 from tests.infrastructure import Infrastructure, forget
 

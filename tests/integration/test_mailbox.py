@@ -7,8 +7,8 @@ from email.parser import BytesParser
 from pathlib import Path
 
 import aiosmtplib
-from kintsugi_office import mailbox
-from kintsugi_office.embedded.servers import free_port
+from kintsugi_sandbox import mailbox
+from kintsugi_sandbox.embedded.servers import free_port
 
 
 def _message(number: int) -> EmailMessage:

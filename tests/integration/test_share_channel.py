@@ -23,7 +23,7 @@ from kintsugi.channels import DeliveryFailed
 from kintsugi.kafka import Cluster
 from kintsugi.partitioning import partition_of
 from kintsugi.streams import AHEAD_MS, BEHIND_MS, StreamChannel
-from kintsugi_office.embedded import EmbeddedKafka
+from kintsugi_sandbox.embedded import EmbeddedKafka
 from pydantic import SecretStr
 
 from tests.infrastructure import Infrastructure

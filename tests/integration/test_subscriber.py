@@ -20,7 +20,7 @@ from kintsugi.secrets import Secret
 from kintsugi.subscribe import Received, Retry, SubscribeError, Subscriber
 from kintsugi.subscribe.__main__ import main
 from kintsugi_contracts.causes import Cause
-from kintsugi_office.embedded.servers import free_port
+from kintsugi_sandbox.embedded.servers import free_port
 
 from tests.badrecords.producing import Producing, producing
 from tests.badrecords.records import Case, Draft, opened

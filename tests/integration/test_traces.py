@@ -16,11 +16,12 @@ import pytest_asyncio
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from kintsugi_country import load
 from kintsugi_country.samples import load_script
-from kintsugi_office import clock, running, topics
-from kintsugi_office.demo.desk import Desk, Ledger
-from kintsugi_office.demo.provider import Inbox
+from kintsugi_office import topics
 from kintsugi_office.project import Layout
-from kintsugi_office.supervisor import Office
+from kintsugi_sandbox import clock, running
+from kintsugi_sandbox.demo.desk import Desk, Ledger
+from kintsugi_sandbox.demo.provider import Inbox
+from kintsugi_sandbox.supervisor import Office
 
 from tests.otlp import Receiver, Span
 

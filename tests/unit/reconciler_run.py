@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from kintsugi_office.reconciler.findings import Verdict
-from kintsugi_office.reconciler.judge import judge
+from kintsugi_sandbox.reconciler.findings import Verdict
+from kintsugi_sandbox.reconciler.judge import judge
 
 CASE, REF, ROW = "case/3e0e3f0e-0000-4000-8000-000000000001", "XA-00000001", 3
 AGENCY, ADDRESS = "agency-1", "desk@agency.example"

@@ -3,6 +3,7 @@
 import importlib.util
 import re
 from collections.abc import Iterator
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -87,16 +88,16 @@ def _unknown(command: Any, words: list[str]) -> str | None:
 
 def problem_with_path(said: str) -> str | None:
     """What is wrong with a path inside the project; None for anything that is not one."""
-    rooms = "contracts|countries|docs|infra|libs|office|services|tests"
+    rooms = "contracts|countries|docs|infra|libs|office|sandbox|services|tests"
     if not re.fullmatch(rf"({rooms})(/[\w.\-/]+)?/?", said):
         return None
     return None if (PROJECT / said).exists() else "does not exist"
 
 
 def problem_with_module(said: str) -> str | None:
-    """What is wrong with a Python module of ours; None for anything that is not one."""
+    """What is wrong with a Python module or a group of entry points of ours; None for anything that is neither."""
     named = re.fullmatch(r"(kintsugi(?:_\w+)?(?:\.[a-z_]+)*)", said)
-    if named is None or not re.match(r"kintsugi[._]", said):
+    if named is None or not re.match(r"kintsugi[._]", said) or said in entry_points().groups:
         return None
     try:
         return None if importlib.util.find_spec(said) else "no such module"
@@ -122,7 +123,12 @@ def test_every_command_path_and_module_that_is_named_exists(document: Path) -> N
 
 def test_every_variable_that_is_named_is_read_somewhere() -> None:
     fields = {f"KINTSUGI_{name.upper()}" for name in Settings.model_fields}
-    sources = [*PROJECT.glob("office/src/**/*.py"), PROJECT / "tests/infrastructure.py", PROJECT / "docker-compose.yml"]
+    sources = [
+        *PROJECT.glob("office/src/**/*.py"),
+        *PROJECT.glob("sandbox/src/**/*.py"),
+        PROJECT / "tests/infrastructure.py",
+        PROJECT / "docker-compose.yml",
+    ]
     read = fields | set(re.findall(r"\b[A-Z]+_[A-Z_]+\b", "".join(path.read_text() for path in sources)))
     for document in DOCUMENTS:
         named = {word for said in code(document) for word in re.findall(r"\bKINTSUGI_[A-Z_]+\b|\b[A-Z]+_PORT\b", said)}

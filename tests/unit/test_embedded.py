@@ -5,8 +5,8 @@ import stat
 from pathlib import Path
 
 import pytest
-from kintsugi_office.embedded import jars, places, servers
-from kintsugi_office.embedded.jars import Jar, JarUnavailable
+from kintsugi_sandbox.embedded import jars, places, servers
+from kintsugi_sandbox.embedded.jars import Jar, JarUnavailable
 
 
 def test_the_lock_names_one_version_of_every_kafka_jar() -> None:

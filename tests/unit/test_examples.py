@@ -8,8 +8,8 @@ import pytest
 from joserfc.jwk import ECKey
 from kintsugi.kafka import Cluster
 from kintsugi.secrets import Secret
-from kintsugi_office.embedded import jars
 from kintsugi_office.integrators import as_shell, environment
+from kintsugi_sandbox.embedded import jars
 
 from examples.practice.desk import Desk
 from examples.practice.stream import NOT_MY_PURGE, PURGE, case_id, stream

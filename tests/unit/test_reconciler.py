@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kintsugi_office.reconciler.evidence import EvidenceMissing
-from kintsugi_office.reconciler.judge import judge
+from kintsugi_sandbox.reconciler.evidence import EvidenceMissing
+from kintsugi_sandbox.reconciler.judge import judge
 
 from tests.unit.reconciler_run import ADDRESS, AGENCY, REF, ROW, Run, said
 

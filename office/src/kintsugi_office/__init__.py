@@ -1,1 +1,1 @@
-"""One country office on one machine."""
+"""What operators of a country office run: the ``kintsugi`` command, and what prepares servers for the services."""

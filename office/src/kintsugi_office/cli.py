@@ -9,20 +9,20 @@ from kintsugi_office import (
     doctor,
     held,
     integrators,
+    parts,
     recover,
     resend,
-    running,
     status,
     tokens,
     topic_commands,
     trace,
 )
-from kintsugi_office.demo import command as demo
 from kintsugi_office.listening import command as listening
 from kintsugi_office.service import command as service
 
 app = typer.Typer(
-    help="One country office on one machine. The people in it are fictional: never enter real personal data here.",
+    cls=parts.Commands,
+    help="One country office. The people in it are fictional: never enter real personal data here.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -30,8 +30,7 @@ app = typer.Typer(
 
 # One line per part: `register` adds commands, an `app` becomes a group of commands.
 for register in (
-    demo.register,
-    running.register,
+    *parts.commands(),
     status.register,
     doctor.register,
     tokens.register,

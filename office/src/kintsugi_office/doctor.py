@@ -1,13 +1,11 @@
-"""``kintsugi doctor``: what is wrong with this machine or this office, and how to mend it."""
+"""``kintsugi doctor``: what is wrong with this machine or this office, and how to fix it."""
 
 import asyncio
 import json
 import os
 import platform
-import shutil
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,17 +13,10 @@ from typing import Literal
 import psutil
 import typer
 
-from kintsugi_office import access, provision, services, state, status, topic_commands, topics
-from kintsugi_office.embedded import jars, kafka, places, postgres, servers
+from kintsugi_office import access, parts, provision, services, state, status, topic_commands, topics
 from kintsugi_office.options import Data, Json
 from kintsugi_office.project import Layout, ProjectNotFound, contracts_folder, project_folder
-from kintsugi_office.state import OfficeState
 from kintsugi_office.tokens import NoSigningKey
-
-_ROOM_NEEDED = 2_000_000_000
-_MEMORY_NEEDED = 1_500_000_000
-_OLDEST_GLIBC = (2, 28)
-_PLATFORMS = {("Linux", "x86_64"), ("Linux", "aarch64"), ("Darwin", "arm64")}
 
 
 @dataclass(frozen=True)
@@ -57,13 +48,9 @@ def doctor(data: Data = None, as_json: Json = False) -> None:
 
 def examine(layout: Layout) -> Iterator[Finding]:
     """Every check, in order; a check that cannot run is itself a finding."""
-    checks: list[Callable[[Layout], Iterator[Finding]]] = [
+    checks: list[Callable[[Layout], Iterable[Finding]]] = [
         _python,
-        _machine,
-        _room,
-        _java,
-        _jars,
-        _postgres,
+        *parts.checks(),
         _project,
         _data,
         _office,
@@ -82,77 +69,6 @@ def _python(_: Layout) -> Iterator[Finding]:
         yield Finding("wrong", f"Python {version}", "Install Python 3.11 or newer, remove .venv and run: make")
     else:
         yield Finding("ok", f"Python {version}")
-
-
-def _machine(_: Layout) -> Iterator[Finding]:
-    system, machine = platform.system(), platform.machine()
-    if (system, machine) not in _PLATFORMS:
-        yield Finding(
-            "wrong",
-            f"{system} on {machine}: the embedded servers have no binaries for it",
-            "Use docker-compose.yml, or Linux (x86-64, arm64) or macOS (arm64).",
-        )
-        return
-    library, version = platform.libc_ver()
-    if system == "Linux" and library != "glibc":
-        yield Finding("wrong", "This Linux has no glibc (musl?)", "Use docker-compose.yml, or a glibc distribution.")
-    elif system == "Linux" and tuple(int(part) for part in version.split(".")[:2]) < _OLDEST_GLIBC:
-        yield Finding("wrong", f"glibc {version} is older than 2.28", "Upgrade the system, or use docker-compose.yml.")
-    else:
-        yield Finding("ok", f"{system} on {machine} {library} {version}".rstrip())
-
-
-def _room(layout: Layout) -> Iterator[Finding]:
-    for label, folder in (("data", layout.data), ("cache", places.cache_folder())):
-        there = next(parent for parent in [folder, *folder.parents] if parent.exists())
-        free = shutil.disk_usage(there).free
-        text = f"{free / 1e9:.1f} GB free for the {label} folder {folder}"
-        if free < _ROOM_NEEDED:
-            yield Finding("wrong", text, f"Free {_ROOM_NEEDED / 1e9:.0f} GB there, or choose another folder.")
-        else:
-            yield Finding("ok", text)
-    memory = psutil.virtual_memory().available
-    if memory < _MEMORY_NEEDED:
-        yield Finding("note", f"{memory / 1e9:.1f} GB of memory available; an office takes about 1 GB", "Close others.")
-
-
-def _java(_: Layout) -> Iterator[Finding]:
-    try:
-        java = kafka.java_program()
-    except RuntimeError as error:
-        yield Finding("wrong", str(error), "Run: make")
-        return
-    asked = subprocess.run([str(java), "-version"], capture_output=True, text=True, check=False)  # noqa: S603
-    if asked.returncode:
-        yield Finding("wrong", f"{java} does not run: {asked.stderr.strip()}", "Remove .venv and run: make")
-    else:
-        yield Finding("ok", f"Java: {asked.stderr.splitlines()[0]}")
-
-
-def _jars(_: Layout) -> Iterator[Finding]:
-    absent = jars.missing()
-    if not absent:
-        yield Finding("ok", f"Apache Kafka {jars.KAFKA[2]}: all {len(jars.locked())} jars have the locked hashes")
-        return
-    damaged = [jar for jar in absent if (jars.jars_folder() / jar.name).exists()]
-    if damaged:
-        yield Finding(
-            "wrong",
-            f"{len(damaged)} jars in {jars.jars_folder()} do not have the locked hash, first {damaged[0].name}",
-            "Run kintsugi up: it fetches them again. If it returns, find out who writes to that folder.",
-        )
-    else:
-        size = sum(jar.size for jar in absent) / 1e6
-        yield Finding("note", f"{len(absent)} jars of Kafka are not here yet", f"kintsugi up fetches {size:.0f} MB.")
-
-
-def _postgres(_: Layout) -> Iterator[Finding]:
-    program = postgres.binaries() / "postgres"
-    asked = subprocess.run([str(program), "--version"], capture_output=True, text=True, check=False)  # noqa: S603
-    if asked.returncode:
-        yield Finding("wrong", f"{program} does not run: {asked.stderr.strip()}", "Remove .venv and run: make")
-    else:
-        yield Finding("ok", asked.stdout.strip())
 
 
 def _project(_: Layout) -> Iterator[Finding]:
@@ -191,18 +107,8 @@ def _data(layout: Layout) -> Iterator[Finding]:
             f"{layout.state} was left by an office that is gone (pid {current.pid})",
             "kintsugi down removes it; kintsugi up replaces it.",
         )
-        yield from _left_over(current)
     elif current is None:
         yield Finding("ok", f"No office runs in {layout.data}")
-
-
-def _left_over(current: OfficeState) -> Iterator[Finding]:
-    for name, process in current.processes.items():
-        for port in process.ports.values():
-            if not servers.port_is_free(port):
-                yield Finding(
-                    "note", f"Something listens on port {port}, which was {name}'s", "kintsugi up takes another port."
-                )
 
 
 def _office(layout: Layout) -> Iterator[Finding]:

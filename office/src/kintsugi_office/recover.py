@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from kintsugi.kafka import Cluster
 
-from kintsugi_office import access, provision, services, state, topics
+from kintsugi_office import access, parts, provision, services, state, topics
 from kintsugi_office.broker import BrokerRefused
-from kintsugi_office.embedded import EmbeddedKafka, EmbeddedPostgres, ServerDidNotStart
 from kintsugi_office.options import Data, Json, explained
 from kintsugi_office.progress import console, say
 from kintsugi_office.project import Layout, ProjectNotFound, contracts_folder, project_folder
@@ -48,7 +47,7 @@ def register(app: typer.Typer) -> None:
 
 
 @explained(
-    *(RecoveryFailed, services.NotInstalled, OfficeAlreadyRuns, ProjectNotFound, ServerDidNotStart),
+    *(RecoveryFailed, services.NotInstalled, OfficeAlreadyRuns, ProjectNotFound, parts.ServersUnavailable),
     *(state.OfficeNotRunning, access.NoLogin, BrokerRefused, topics.TopicRefused),
 )
 def recover(
@@ -111,25 +110,16 @@ async def _place(layout: Layout, service: str) -> AsyncIterator[_Place]:
 
     country = os.environ.get("KINTSUGI_COUNTRY", "xa")
     with _alone(layout):
-        say("The office is stopped: starting its PostgreSQL and Kafka for this command")
-        postgres, kafka = (
-            EmbeddedPostgres(layout.postgres),
-            EmbeddedKafka(layout.kafka, password_file=layout.kafka_password(access.ADMIN)),
-        )
-        try:
-            await asyncio.gather(postgres.start(), kafka.start())
+        async with parts.servers(layout) as servers:
             name = databases.name_of(country, service)
-            await postgres.create_role(name)
-            await postgres.create_database(name, owner=name)
-            url = postgres.url(name, name)
+            await servers.postgres.create_role(name)
+            await servers.postgres.create_database(name, owner=name)
+            url = servers.postgres.url(name, name)
             await databases.migrate(url, services.installed([service])[0])
-            await provision.apply(
-                kafka.cluster, layout, provision.declared(contracts_folder(project_folder()), country)
-            )
-            own = access.login(layout, kafka.bootstrap, country, service)
+            wanted = provision.declared(contracts_folder(project_folder()), country)
+            await provision.apply(servers.kafka, layout, wanted)
+            own = access.login(layout, servers.kafka.bootstrap, country, service)
             yield _Place(country, os.environ.get("KINTSUGI_PROFILE", "development"), own, url)
-        finally:
-            await asyncio.gather(kafka.stop(), postgres.stop())
 
 
 @contextlib.contextmanager

@@ -32,7 +32,10 @@ def _seed(name: str) -> None:
 
 
 _bug = os.environ.get("KINTSUGI_SEEDED_BUG")
-_service = any(word.startswith("kintsugi_") and word != "kintsugi_office" for word in sys.orig_argv[1:])
+_OURS_BUT_NO_SERVICE = ("kintsugi_office", "kintsugi_sandbox")
+_service = any(
+    word.startswith("kintsugi_") and word.partition(".")[0] not in _OURS_BUT_NO_SERVICE for word in sys.orig_argv[1:]
+)
 if _bug and _service:
     try:
         _seed(_bug)

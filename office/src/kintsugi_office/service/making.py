@@ -151,7 +151,13 @@ def _words(name: str, consumes: Sequence[str], emits: str, country: str, catalog
         "imported": ", ".join(imported),
         "consumed": "\n".join(f"  {each}: {_reading(newest[each])}" for each in consumed),
         "forbidden": ", ".join(
-            f'"{module}"' for module in ("faststream", "kintsugi_office", *(f"kintsugi_{each}" for each in services))
+            f'"{module}"'
+            for module in (
+                "faststream",
+                "kintsugi_office",
+                "kintsugi_sandbox",
+                *(f"kintsugi_{each}" for each in services),
+            )
         ),
     }
 
