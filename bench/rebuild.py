@@ -13,7 +13,7 @@ from kintsugi_sandbox.embedded import EmbeddedKafka, EmbeddedPostgres
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from bench.service import application, metadata
+from bench.service import application
 
 TIMES = 3
 
@@ -28,8 +28,7 @@ async def measured(postgres: EmbeddedPostgres, kafka: EmbeddedKafka, country: st
         url = postgres.url(name, "bench")
         engine = create_async_engine(url)
         async with engine.begin() as connection:
-            await connection.run_sync(tables.upgrade, application.migrations)
-            await connection.run_sync(metadata.create_all)
+            await connection.run_sync(tables.upgrade, application)
         await engine.dispose()
         report = await recover(application, _settings(country, kafka, url))
         rates.append(report.events / report.seconds)

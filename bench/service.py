@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 from functools import singledispatch
-from pathlib import Path
 
 from kintsugi.agenda import Agenda, Deadline
 from kintsugi.application import Application
@@ -103,6 +102,4 @@ def rows(subject: str, case: Asked) -> Rows:
     return {"asked": [{"asked": case.asked, "version": case.profile_version}]} if case.asked else {}
 
 
-application: Application[Asked] = Application(
-    service=service, views=Views(metadata, rows), migrations=Path(__file__).parent / "migrations"
-)
+application: Application[Asked] = Application(service=service, views=Views(metadata, rows))

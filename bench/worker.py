@@ -119,12 +119,11 @@ async def ours(setting: Setting, meter: Meter) -> None:
     from kintsugi.transport import Consumption
     from kintsugi.turn import Office
 
-    from bench.service import application, metadata
+    from bench.service import application
 
     engine = engine_of(setting["database"], "bench")
     async with engine.begin() as connection:
-        await connection.run_sync(tables.upgrade, application.migrations)
-        await connection.run_sync(metadata.create_all)
+        await connection.run_sync(tables.upgrade, application)
     keyring = Keyring(setting["keyring"], {"contact": bytes.fromhex(setting["kek"])})
     tracing = Tracing("referral", setting["sampled"], None, Path(setting["spans"]) if setting["sampled"] else None)
     office = Office(setting["country"], pack.load(Path(setting["countries"]) / "xa"))

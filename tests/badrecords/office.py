@@ -194,6 +194,6 @@ async def _migrate(url: str) -> None:
     engine = create_async_engine(url, poolclass=NullPool)
     try:
         async with engine.begin() as connection:
-            await connection.run_sync(tables.upgrade, application.migrations)
+            await connection.run_sync(tables.upgrade, application)
     finally:
         await engine.dispose()

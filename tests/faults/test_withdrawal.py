@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
+from kintsugi_intake.views import CASES
 
 from tests.faults.checker import check
 from tests.faults.clients import Desk, People, agencies
@@ -45,7 +46,7 @@ async def test_a_withdrawal_behind_a_failing_handler_stops_the_release(
     async with Desk(platform) as desk:
         people = People(desk)
         ref = await people.meet()
-        [case] = await platform.sql("intake", "SELECT subject FROM cases WHERE case_ref = $1", ref)
+        [case] = await platform.sql("intake", f"SELECT subject FROM {CASES.name} WHERE case_ref = $1", ref)
         if service == "referral":
             await people.answer(ref)
             await _held(platform, service, case["subject"])

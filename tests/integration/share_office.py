@@ -48,6 +48,7 @@ from kintsugi_intake.app import application as intake
 from kintsugi_sandbox.embedded.servers import free_port
 from kintsugi_share import schemas
 from kintsugi_share.app import application as share
+from kintsugi_share.views import CASES
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -234,7 +235,7 @@ class Land:
 
     async def breaks(self, ref: str) -> str:
         """An event of intake that nobody can read comes next for this case: share holds it. Returns the subject."""
-        [row] = await self.query(f"SELECT subject FROM share_cases WHERE case_ref = '{ref}'")
+        [row] = await self.query(f"SELECT subject FROM {CASES.name} WHERE case_ref = '{ref}'")
         topic, subject = f"{self.code}.intake.v1", str(row["subject"])
         sequence = max(
             int(dict(each.headers)["ce_sequence"])
@@ -282,7 +283,7 @@ class Land:
         """An empty database with the service's tables."""
         engine = create_async_engine(url, poolclass=NullPool)
         async with engine.begin() as connection:
-            await connection.run_sync(lambda sync: tables.upgrade(sync, application.migrations))
+            await connection.run_sync(lambda sync: tables.upgrade(sync, application))
         await engine.dispose()
         return url
 

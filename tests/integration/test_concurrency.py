@@ -17,6 +17,7 @@ import pytest_asyncio
 from aiokafka import AIOKafkaProducer
 from kintsugi.partitioning import partition_of
 from kintsugi_office.project import project_folder
+from kintsugi_referral.views import REFERRALS
 
 from tests.faults.checker import check
 from tests.faults.clients import Desk, agencies
@@ -81,11 +82,12 @@ async def choose(platform: Platform, processes: list[Process]) -> int:
             at = processes[number % len(processes)]
             await desk.change("referral", path, "not now", about, {"choice": "not_now"}, at=at)
 
+    query = f"SELECT DISTINCT ON (subject) subject, referral_id FROM {REFERRALS.name}"
     end = time.monotonic() + 90
     async with Desk(platform) as desk:
         while left:
             assert time.monotonic() < end, f"{left} cases have nothing to choose from"
-            rows = await platform.sql("referral", "SELECT DISTINCT ON (subject) subject, referral_id FROM referrals")
+            rows = await platform.sql("referral", query)
             fresh = [row for row in rows if row["subject"] not in known]
             known |= {row["subject"] for row in fresh}
             left -= len(fresh)

@@ -27,7 +27,7 @@ INSERT INTO inputs (topic, partition, "offset", status) VALUES ('t', 0, 1, 'dead
 async def core(new_database: Callable[..., Awaitable[str]]) -> AsyncIterator[Any]:
     engine = engine_of(await new_database(), "notify")
     async with engine.begin() as connection:
-        await connection.run_sync(upgrade, application.migrations)
+        await connection.run_sync(upgrade, application)
     topics = ["xa.assessment.v1", "xa.intake.v1"]
     yield SimpleNamespace(engine=engine, reading=reading(engine), metrics=Metrics("notify"), topics=topics)
     await engine.dispose()

@@ -21,7 +21,7 @@ async def url(new_database: Callable[..., Awaitable[str]]) -> str:
     made = await new_database()
     engine = create_async_engine(made, poolclass=NullPool)
     async with engine.begin() as connection:
-        await connection.run_sync(upgrade, application.migrations)
+        await connection.run_sync(upgrade, application)
     await engine.dispose()
     return made
 

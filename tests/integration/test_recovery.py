@@ -14,7 +14,7 @@ from kintsugi.shell.core import LostState
 from kintsugi_events import DiscardReason
 
 from tests.infrastructure import Infrastructure
-from tests.integration.recovered.desk import SURVIVOR, Trouble, application, desk, evolve
+from tests.integration.recovered.desk import SURVIVOR, TASKS, Trouble, application, desk, evolve
 from tests.integration.recovered.office import Running, Scene, case, country
 
 NewDatabase = Callable[..., Awaitable[str]]
@@ -52,7 +52,7 @@ async def starts(scene: Scene) -> None:
     """What a start asks of the database before anything runs."""
     running = Running(scene)
     try:
-        await ready(running.core.engine, application.migrations, "notify", desk.fold_version, lambda: None)
+        await ready(running.core.engine, application, lambda: None)
         await compare_with_own_topic(running.core, scene.infrastructure.cluster)
     finally:
         await running.core.engine.dispose()
@@ -305,10 +305,10 @@ PLANTED = {
     "agenda": "DELETE FROM agenda WHERE name = 'survivor/1'",
     "agenda, surplus": "UPDATE agenda SET name = 'survivor/2' WHERE name = 'survivor/1'",
     "agenda, otherwise": "UPDATE agenda SET body = replace(body, 'mail', 'sms') WHERE name = 'survivor/1'",
-    "view": "DELETE FROM tasks",
-    "view, surplus": "INSERT INTO tasks SELECT * FROM tasks LIMIT 1",
+    "view": f"DELETE FROM {TASKS.name}",
+    "view, surplus": f"INSERT INTO {TASKS.name} SELECT * FROM {TASKS.name} LIMIT 1",
     "view, otherwise": "UPDATE tasks SET due_at = due_at + interval '1 day'",
-    "view, nobody's": "INSERT INTO tasks VALUES ('case/nobody', 'none', now())",
+    "view, nobody's": f"INSERT INTO {TASKS.name} VALUES ('case/nobody', 'none', now())",
 }
 
 

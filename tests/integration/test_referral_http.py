@@ -121,7 +121,7 @@ class Running:
 async def running(new_database: Callable[..., Awaitable[str]], tmp_path: Any) -> AsyncIterator[Running]:
     engine: AsyncEngine = create_async_engine(await new_database("referral"))
     async with engine.begin() as connection:
-        await connection.run_sync(lambda sync: migrate.upgrade(sync, application.migrations))
+        await connection.run_sync(lambda sync: migrate.upgrade(sync, application))
     pair = generate_keypair(tmp_path)
     metrics, tracing, clock = Metrics("referral"), Tracing("referral"), BusinessClock(movable=False)
     core: Core[Any] = Core(

@@ -54,7 +54,7 @@ async def core(new_database: Callable[..., Awaitable[str]]) -> AsyncIterator[Cor
     """notify on a database of its own, with a keyring that holds no key yet."""
     engine = engine_of(await new_database("notify"), "notify")
     async with engine.begin() as connection:
-        await connection.run_sync(upgrade, application.migrations)
+        await connection.run_sync(upgrade, application)
     yield Core(service, application.views, Office("xa", x.PACK), engine, _Keys(), Tracing("notify"), Metrics("notify"))  # type: ignore[arg-type]
     await engine.dispose()
 

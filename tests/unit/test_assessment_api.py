@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
@@ -13,9 +12,6 @@ from typing import Any
 
 import httpx
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
-from alembic.operations import Operations
 from kintsugi.auth import AUDIENCE, Verifier, generate_keypair, issue, issuer_of
 from kintsugi.commands import Answer, CommandRequest, Done
 from kintsugi.http.factory import create_app
@@ -280,24 +276,6 @@ async def test_every_route_needs_a_caseworker_or_supervisor(office: SimpleNamesp
         body: dict[str, str] | None = {} if method == "POST" else None
         assert (await office.operator(method, path, json=body)).status_code == 403, path
         assert (await office.anybody.request(method, path, json=body)).status_code == 401, path
-
-
-def test_the_migration_makes_the_tables_that_the_views_fill() -> None:
-    engine = create_engine("sqlite://")
-    [path] = application.migrations.glob("*.py")
-    spec = importlib.util.spec_from_file_location("assessment_0001", path)
-    assert spec is not None
-    assert spec.loader is not None
-    revision = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(revision)
-    assert (revision.branch_labels, revision.down_revision) == (("assessment",), None)
-    with engine.begin() as connection:
-        context = MigrationContext.configure(connection)
-        with Operations.context(context):
-            revision.upgrade()
-        assert compare_metadata(context, metadata) == []
-        with Operations.context(context):
-            revision.downgrade()
 
 
 def test_assessment_reads_intake_and_nothing_else() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
@@ -14,9 +13,6 @@ from typing import Any
 
 import httpx
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
-from alembic.operations import Operations
 from kintsugi.auth import AUDIENCE, Verifier, generate_keypair, issue, issuer_of
 from kintsugi.commands import Answer, CommandRequest, Done
 from kintsugi.http.factory import create_app
@@ -349,24 +345,6 @@ async def test_a_file_that_is_not_htcds_is_refused_whole(office: SimpleNamespace
 async def test_a_file_of_another_kind_is_refused_at_the_border(office: SimpleNamespace) -> None:
     answered = await office.caseworker("POST", "/imports/htcds", json={"rows": []})
     assert answered.status_code == 415
-
-
-def test_the_migration_makes_the_tables_that_the_views_fill() -> None:
-    engine = create_engine("sqlite://")
-    [path] = application.migrations.glob("*.py")
-    spec = importlib.util.spec_from_file_location("intake_0001", path)
-    assert spec is not None
-    assert spec.loader is not None
-    revision = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(revision)
-    assert (revision.branch_labels, revision.down_revision) == (("intake",), None)
-    with engine.begin() as connection:
-        context = MigrationContext.configure(connection)
-        with Operations.context(context):
-            revision.upgrade()
-        assert compare_metadata(context, metadata) == []
-        with Operations.context(context):
-            revision.downgrade()
 
 
 def test_intake_consumes_nothing() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import timedelta
@@ -13,9 +12,6 @@ from typing import Any
 import httpx
 import kintsugi_events as e
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
-from alembic.operations import Operations
 from kintsugi.agenda import Result
 from kintsugi.auth import AUDIENCE, Verifier, generate_keypair, issue, issuer_of
 from kintsugi.commands import Answer, CommandRequest, Done
@@ -205,29 +201,6 @@ async def test_nobody_reads_without_a_token_and_operators_read_no_notifications(
     ):
         assert (await office.anybody.request(method, path)).status_code == 401
     assert (await office.operator("GET", f"/notifications?case={CASE}")).status_code == 403
-
-
-def _revision(path: Path) -> Any:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    revision = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(revision)
-    return revision
-
-
-def test_the_migrations_make_exactly_the_tables_of_the_views() -> None:
-    revisions = [_revision(path) for path in sorted(application.migrations.glob("*.py"))]
-    assert [each.down_revision for each in revisions] == [None, *(each.revision for each in revisions[:-1])]
-    with create_engine("sqlite://").connect() as connection:
-        context = MigrationContext.configure(connection)
-        with Operations.context(context):
-            for revision in revisions:
-                revision.upgrade()
-        assert compare_metadata(context, METADATA) == []
-        with Operations.context(context):
-            for revision in reversed(revisions):
-                revision.downgrade()
 
 
 def test_notify_listens_to_the_others() -> None:

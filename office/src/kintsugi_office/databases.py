@@ -59,22 +59,22 @@ async def ensure(server: PostgresRoles, country: str, purposes: Mapping[str, Ite
 
 
 async def migrate(url: str, service: InstalledService) -> None:
-    """Bring a service's database to the revision of the installed release."""
-    versions = services.load(service.name).migrations
+    """Bring a service's database to the revision of the installed release, with the tables of its views."""
+    application = services.load(service.name)
     engine = create_async_engine(url, poolclass=NullPool, hide_parameters=True)
     try:
         async with engine.begin() as connection:
-            await connection.run_sync(tables.upgrade, versions)
+            await connection.run_sync(tables.upgrade, application)
     finally:
         await engine.dispose()
 
 
 async def migration_problem(url: str, service: InstalledService) -> str | None:
     """What keeps a service from working with its database, in words; None when nothing does."""
-    versions = services.load(service.name).migrations
+    application = services.load(service.name)
 
     def ask(connection: Connection) -> str | None:
-        return tables.version_problem(connection, versions)
+        return tables.version_problem(connection, application)
 
     engine = create_async_engine(url, poolclass=NullPool, hide_parameters=True)
     try:

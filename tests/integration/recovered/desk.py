@@ -4,7 +4,6 @@ import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import singledispatch
-from pathlib import Path
 
 from kintsugi.agenda import Agenda, Deadline, Delivery, Message, Outcome, Send
 from kintsugi.application import Application
@@ -163,6 +162,4 @@ def _rows(subject: str, state: Desk) -> Rows:
     return {"tasks": [{"task_id": task, "due_at": due} for task, due in state.tasks.items()]}
 
 
-application: Application[Desk] = Application(
-    service=desk, views=Views(metadata, _rows), migrations=Path(__file__).parent / "migrations"
-)
+application: Application[Desk] = Application(service=desk, views=Views(metadata, _rows))

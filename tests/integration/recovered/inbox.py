@@ -50,7 +50,7 @@ class Inbox:
     async def migrate(self) -> None:
         """Makes the tables."""
         async with self.core.engine.begin() as connection:
-            await connection.run_sync(upgrade, application.migrations)
+            await connection.run_sync(upgrade, application)
 
     async def take(self, source: str, subject: str, event: str, sequence: int, **said: Any) -> Envelope:
         """One record of a source, from the contract's examples, in a batch of its own."""

@@ -37,7 +37,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from tests.infrastructure import Infrastructure, told
-from tests.integration.recovered.desk import application
+from tests.integration.recovered.desk import TASKS, application
 
 CATALOG = Catalog.installed()
 
@@ -155,7 +155,7 @@ class Scene:
         """All that a recovery must bring back, as comparable values."""
         subjects = await self.query("SELECT subject, sequence, progress, state, status, waiting, hold FROM subjects")
         agenda = await self.query("SELECT subject, name, kind, body, due_at, recipient FROM agenda")
-        tasks = await self.query("SELECT subject, task_id, due_at FROM tasks")
+        tasks = await self.query(f"SELECT subject, task_id, due_at FROM {TASKS.name}")
         return {
             "subjects": {
                 row["subject"]: (
@@ -198,7 +198,7 @@ class Scene:
         """Makes the tables."""
         engine = create_async_engine(self.url, poolclass=NullPool)
         async with engine.begin() as connection:
-            await connection.run_sync(tables.upgrade, application.migrations)
+            await connection.run_sync(tables.upgrade, application)
         await engine.dispose()
 
     async def _copy(self, url: str) -> str:

@@ -21,19 +21,22 @@ from kintsugi.views import Views
 class Application(Generic[S]):
     """One service, wired. The entry points of the group ``kintsugi.services`` name values of this type.
 
-    ``migrations`` is the folder of the service's own Alembic revisions. ``resources(settings, pack)`` makes the
+    ``migrations`` is the folder of the service's own Alembic revisions, where it has tables beside its views.
+    ``retired`` are revisions that an earlier release had and this one has not, each with the view tables it made:
+    a database that has them is taken over, and those tables go when no earlier release writes any more.
+    ``resources(settings, pack)`` makes the
     immutable snapshot that decisions find in ``ctx.resources``; ``channels(settings)`` the ways out by name.
     ``body_rules`` gives paths that take something else than JSON up to 1 MiB a rule of their own.
     """
 
     service: Service[S]
     views: Views[S]
-    migrations: Path
+    migrations: Path | None = None
     routers: Sequence[APIRouter] = ()
     resources: Callable[[Settings, Pack], Any] = lambda _settings, _pack: None
     channels: Callable[[Settings], Mapping[str, Channel]] = field(default=lambda _settings: {})
-
     body_rules: Mapping[str, BodyRule] = field(default_factory=dict)
+    retired: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

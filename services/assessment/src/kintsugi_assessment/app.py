@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from kintsugi.application import Application
 
 from kintsugi_assessment.api import router
@@ -14,6 +12,6 @@ from kintsugi_assessment.views import views
 application: Application[AssessmentFile] = Application(
     service=service,
     views=views,
-    migrations=Path(__file__).parent / "migrations",
     routers=(router,),
+    retired={"assessment_0001": ("assessment_needs", "assessments", "cases", "incomplete_domains")},
 )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from kintsugi.application import Application
 
 from kintsugi_intake.api import BODY_RULES, router
@@ -14,7 +12,7 @@ from kintsugi_intake.views import views
 application: Application[IntakeFile] = Application(
     service=service,
     views=views,
-    migrations=Path(__file__).parent / "migrations",
     routers=(router,),
     body_rules=BODY_RULES,
+    retired={"intake_0001": ("cases", "consents", "contact_channels", "contact_windows")},
 )

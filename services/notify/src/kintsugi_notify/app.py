@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from kintsugi.application import Application
 
 from kintsugi_notify.api import router
@@ -15,7 +13,7 @@ from kintsugi_notify.views import views
 application: Application[CaseFile] = Application(
     service=service,
     views=views,
-    migrations=Path(__file__).parent / "migrations",
     routers=(router,),
     channels=channels,
+    retired=dict.fromkeys(("notify_0001", "notify_0002"), ("notifications", "staff_tasks")),
 )

@@ -63,7 +63,7 @@ NOTIFICATIONS = Table(
 def rows(_subject: str, case: CaseFile) -> Rows:
     """The rows of one case."""
     return {
-        STAFF_TASKS.name: [
+        "staff_tasks": [
             {
                 "task_id": task.task_id,
                 "case_ref": case.case_ref,
@@ -85,7 +85,7 @@ def rows(_subject: str, case: CaseFile) -> Rows:
             }
             for task in case.tasks.values()
         ],
-        NOTIFICATIONS.name: [*_ended(case), *_owed(case)],
+        "notifications": [*_ended(case), *_owed(case)],
     }
 
 

@@ -1,7 +1,5 @@
 """The composition root: the core, its views and routes, and what signs provider links."""
 
-from pathlib import Path
-
 from kintsugi.application import Application
 
 from kintsugi_referral.api import router as staff
@@ -13,7 +11,7 @@ from kintsugi_referral.views import views
 application = Application(
     service=service,
     views=views,
-    migrations=Path(__file__).parent / "migrations",
     routers=(staff, providers),
     resources=links,
+    retired={"referral_0001": ("referral_options", "referrals")},
 )

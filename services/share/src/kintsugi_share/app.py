@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from kintsugi.application import Application
 from kintsugi.channels import Channel
@@ -25,8 +24,8 @@ def channels(settings: Settings) -> Mapping[str, Channel]:
 application = Application(
     service=service,
     views=views,
-    migrations=Path(__file__).parent / "migrations",
     routers=(router,),
     resources=partners,
     channels=channels,
+    retired={"share_0001": ("disclosures", "partner_purges", "share_cases")},
 )

@@ -1,6 +1,8 @@
-"""All the office needs of a service's wiring: where its migrations are."""
+"""All the office needs of a service's wiring: what its database is prepared for."""
 
-from pathlib import Path
 from types import SimpleNamespace
 
-application = SimpleNamespace(migrations=Path(__file__).parent / "versions")
+from kintsugi.views import Views
+from sqlalchemy import MetaData
+
+application = SimpleNamespace(migrations=None, retired={}, views=Views(MetaData(), lambda _subject, _state: {}))

@@ -71,8 +71,8 @@ class Comparison(Generic[S]):
 
     async def nobodys(self) -> None:
         """Rows of views whose subject is not there."""
-        for name in sorted(self._views.tables):
-            for row in await self._connection.fetch(_NOBODYS.format(table=name)):
+        for name, table in self._views.tables.items():
+            for row in await self._connection.fetch(_NOBODYS.format(table=table.name)):
                 self.say(row["subject"], "view", f"{name}: rows without a subject")
 
     def _subject(self, folded: Folded[S], stands: Standing) -> None:
@@ -119,9 +119,9 @@ class Comparison(Generic[S]):
     async def _view_rows(self, folded: Sequence[Folded[S]]) -> None:
         rows = view_rows(self._views, folded)
         subjects = [each.subject.id for each in folded]
-        for name in sorted(self._views.tables):
+        for name, table in self._views.tables.items():
             wanted = to_json(rows.get(name, [])).decode()
-            for row in await self._connection.fetch(_VIEW.format(table=name), wanted, subjects):
+            for row in await self._connection.fetch(_VIEW.format(table=table.name), wanted, subjects):
                 self.say(row["subject"], "view", f"{name}: {row['rows']} rows {row['what']}")
 
 

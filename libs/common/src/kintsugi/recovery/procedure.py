@@ -13,7 +13,7 @@ from typing import Any, Generic
 
 import asyncpg
 from kintsugi_contracts.catalog import Catalog
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -28,6 +28,7 @@ from kintsugi.recovery.writing import STANDING, Swap
 from kintsugi.service import S
 from kintsugi.settings import Profile, Settings
 from kintsugi.store.running import RUNNING_LOCK
+from kintsugi.store.view_tables import make
 from kintsugi.tables import version_problem
 from kintsugi.turn import Office
 
@@ -108,7 +109,7 @@ class Recovery(Generic[S]):
         """See :func:`recover`."""
         started = time.perf_counter()
         report = Report(self._application.name, compare)
-        await self._revision()
+        await self._tables(compare=compare)
         async with self._connected() as connection:
             if compare:
                 await self._compare(connection, report)
@@ -251,15 +252,23 @@ class Recovery(Generic[S]):
             if not connection.is_closed():
                 await connection.execute("SELECT pg_advisory_unlock($1)", RUNNING_LOCK)
 
-    async def _revision(self) -> None:
+    async def _tables(self, *, compare: bool) -> None:
+        """Refuses another revision. A rebuild makes the tables of views; a comparison wants them made."""
+
         def problem(connection: Connection) -> str | None:
-            return version_problem(connection, self._application.migrations)
+            if (wrong := version_problem(connection, self._application)) is not None:
+                return wrong
+            if not compare:
+                make(connection, self._application.views)
+            elif not inspect(connection).has_table(self._application.views.versions.name):
+                return "this release has not run here yet, so its views are not made: start it, then compare"
+            return None
 
         engine = create_async_engine(
             self._settings.database_url.get_secret_value(), poolclass=NullPool, hide_parameters=True
         )
         try:
-            async with engine.connect() as connection:
+            async with engine.begin() as connection:
                 wrong = await connection.run_sync(problem)
         finally:
             await engine.dispose()

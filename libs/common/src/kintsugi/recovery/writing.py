@@ -17,6 +17,7 @@ from kintsugi.recovery.standing import Unsent
 from kintsugi.service import S, Service
 from kintsugi.store.rows import dump_headers, dump_hold, dump_progress
 from kintsugi.store.statements import INPUT_COLUMNS
+from kintsugi.store.view_tables import LIVING
 from kintsugi.views import Views
 
 AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
@@ -111,9 +112,11 @@ class Swap(Generic[S]):
         self._version = int(at.timestamp())
 
     async def begin(self) -> None:
-        """Sets what stands aside and empties the tables that are rebuilt."""
+        """Sets what stands aside and empties the tables that are rebuilt, and those of other releases' views, which
+        they fill anew."""
         await self._connection.execute(_SET_ASIDE)
-        names = ", ".join(["subjects", "agenda", *sorted(self._views.tables)])
+        views = [f'"{row[0]}"' for row in await self._connection.fetch(LIVING)]
+        names = ", ".join(["subjects", "agenda", *views])
         await self._connection.execute(f"TRUNCATE {names}")
 
     async def subjects(self, partition: int, folded: Sequence[Folded[S]], standing: dict[str, Standing]) -> None:
@@ -142,6 +145,7 @@ class Swap(Generic[S]):
             owed.extend(agenda_rows(subject.id, partition, self._service.agenda(subject.state)))
         await self._copy("subjects", _SUBJECT_COLUMNS, rows)
         await self._copy("agenda", _AGENDA_COLUMNS, owed)
+        await self._copy(self._views.versions.name, ("subject", "version"), [row[:2] for row in rows])
         for name, found in view_rows(self._views, folded).items():
             if found:
                 await self._connection.execute(_insert(self._views.tables[name]), to_json(found).decode())

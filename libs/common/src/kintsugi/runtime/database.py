@@ -6,7 +6,6 @@ import asyncio
 import random
 import secrets
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -15,6 +14,7 @@ from aiokafka.errors import UnknownTopicOrPartitionError
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from kintsugi.application import Application
 from kintsugi.envelope import decode
 from kintsugi.kafka import Cluster
 from kintsugi.partitioning import PARTITIONS
@@ -22,7 +22,9 @@ from kintsugi.shell.core import Core, LostState
 from kintsugi.shell.faults import Fault, classify
 from kintsugi.store.pooling import replace_closed
 from kintsugi.store.running import RecoveryRuns, share
+from kintsugi.store.view_tables import application_name, make
 from kintsugi.tables import version_problem
+from kintsugi.views import Views
 
 log = structlog.get_logger("kintsugi.runtime")
 
@@ -38,8 +40,11 @@ class CannotStart(Exception):
     """The service may not run as things are; the text says what is wrong and what to do."""
 
 
-def engine_of(url: str, name: str, *, size: int = 10) -> AsyncEngine:
-    """An engine whose transactions cannot outlive a stopped process: the server ends them after ten seconds."""
+def engine_of(url: str, name: str, *, size: int = 10, views: Views[Any] | None = None) -> AsyncEngine:
+    """An engine whose transactions cannot outlive a stopped process: the server ends them after ten seconds.
+
+    Its connections say which ``views`` they write, so that no other release drops those tables meanwhile.
+    """
     engine = create_async_engine(
         url,
         isolation_level="READ COMMITTED",
@@ -52,7 +57,7 @@ def engine_of(url: str, name: str, *, size: int = 10) -> AsyncEngine:
             "timeout": 5,
             "command_timeout": 60,
             "server_settings": {
-                "application_name": f"kintsugi-{name}",
+                "application_name": application_name(name, views),
                 "idle_in_transaction_session_timeout": "10s",
                 "lock_timeout": "10s",
                 "statement_timeout": "60s",
@@ -65,8 +70,8 @@ def engine_of(url: str, name: str, *, size: int = 10) -> AsyncEngine:
     return engine
 
 
-async def ready(engine: AsyncEngine, versions: Path, name: str, fold_version: int, beat: Callable[[], None]) -> bytes:
-    """Waits until the database answers; returns the secret that keys request digests.
+async def ready(engine: AsyncEngine, application: Application[Any], beat: Callable[[], None]) -> bytes:
+    """Waits until the database answers, and makes its tables of views; returns the secret that keys request digests.
 
     Raises CannotStart for a wrong revision and for a state that another release folded.
     """
@@ -74,22 +79,27 @@ async def ready(engine: AsyncEngine, versions: Path, name: str, fold_version: in
     while True:
         beat()
         try:
-            return await _checked(engine, versions, name, fold_version)
+            return await _checked(engine, application)
         except CannotStart:
             raise
         except RecoveryRuns as error:
-            raise CannotStart(f"service '{name}': {error}") from error
+            raise CannotStart(f"service '{application.name}': {error}") from error
         except Exception as error:
             if classify(error) is Fault.defect:
                 raise
-            log.warning("waiting_for_database", service=name, error=type(error).__name__, wait_seconds=round(wait, 1))
+            seconds = round(wait, 1)
+            log.warning(
+                "waiting_for_database", service=application.name, error=type(error).__name__, wait_seconds=seconds
+            )
             await asyncio.sleep(wait * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
             wait = min(wait * 2, 5.0)
 
 
-async def _checked(engine: AsyncEngine, versions: Path, name: str, fold_version: int) -> bytes:
+async def _checked(engine: AsyncEngine, application: Application[Any]) -> bytes:
+    name, fold_version = application.name, application.service.fold_version
+
     def problem(connection: Connection) -> str | None:
-        return version_problem(connection, versions)
+        return version_problem(connection, application)
 
     async with engine.begin() as connection:
         if (wrong := await connection.run_sync(problem)) is not None:
@@ -103,6 +113,7 @@ async def _checked(engine: AsyncEngine, versions: Path, name: str, fold_version:
             )
         if await connection.scalar(_FACT, {"name": "recovering"}):
             raise CannotStart(f"service '{name}': a recovery was not finished: run 'kintsugi recover {name}' again")
+        await connection.run_sync(make, application.views)
         await connection.execute(_SET_FACT, {"name": "request_secret", "value": secrets.token_hex(32)})
         return bytes.fromhex(str(await connection.scalar(_FACT, {"name": "request_secret"})))
 

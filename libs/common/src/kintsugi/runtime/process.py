@@ -38,6 +38,7 @@ from kintsugi.runtime.wake import RelayBell
 from kintsugi.secrets import read_key_file
 from kintsugi.settings import Profile, Settings
 from kintsugi.shell.batches import Batches
+from kintsugi.shell.catching_up import LOOK_SECONDS, CatchUp
 from kintsugi.shell.core import Core
 from kintsugi.shell.deadlines import Deadlines
 from kintsugi.shell.gaps import Gaps
@@ -80,7 +81,7 @@ class ServiceProcess:
         self._tracing = Tracing.from_environment(
             self.name, settings.trace_ratio, settings.span_file, version=self._version
         )
-        self._engine = engine_of(settings.database_url.get_secret_value(), self.name)
+        self._engine = engine_of(settings.database_url.get_secret_value(), self.name, views=application.views)
         topic = catalog.topics.get(self.name)
         files = settings.key_files(self.name, topic.purposes if topic else ())
         keks = {purpose: read_key_file(path) for purpose, path in files.items()}
@@ -114,6 +115,7 @@ class ServiceProcess:
             Sends(self._core, self._clock, self._channels),
             Gaps(self._core, self._clock),
         )
+        self._catch_up: CatchUp[Any] = CatchUp(self._core)
         release = release_of(self.name, application.service.fold_version)
         redeployed = Redeployed(self._core, Repair(self._core, self._clock), release)
         self._loops = [
@@ -121,6 +123,7 @@ class ServiceProcess:
             Loop("sends", self._owed.send, OWED_SECONDS),
             Loop("gaps", self._owed.look_for_gaps, GAP_SECONDS),
             Loop("housekeeping", self._tidy, TIDY_SECONDS),
+            Loop("views", self._catch_up.step, LOOK_SECONDS),
             Loop("redeployed", redeployed.step, RELEASE_EVERY_SECONDS),
             Loop("figures", Figures(self._core, self._consumption.lag).set, FIGURES_SECONDS),
         ]
@@ -136,21 +139,16 @@ class ServiceProcess:
     async def start(self) -> None:
         """HTTP first, so that probes have an answer; then the database, the relay, the consumer and the timers.
 
+        Requests are answered by "starting" until the views have the rows of every subject.
+
         Raises CannotStart, LostState and KeyringError, whose texts say what to do.
         """
         app = self._app()
         self._server = server(app, self._settings.http_host, self._settings.http_port, drain_s=DRAIN_SECONDS)
         self._tasks.append(asyncio.create_task(self._serve(self._server), name=f"{self.name}-http"))
-        secret = await ready(
-            self._engine,
-            self._application.migrations,
-            self.name,
-            self._application.service.fold_version,
-            self._beat("start"),
-        )
+        secret = await ready(self._engine, self._application, self._beat("start"))
         await self._keyring_ready()
         await self._own_topic_ready()
-        app.state.executor = Requests(self._core, self._clock, secret)
         self._started = True
         self._relay.beat = self._beat("relay")
         self._spawn(self._relay.run(), "relay")
@@ -160,6 +158,8 @@ class ServiceProcess:
             if loop.name not in _UNWATCHED:
                 loop.beat = self._beat(loop.name)
             self._spawn(loop.run(), loop.name)
+        await self._views_filled()
+        app.state.executor = Requests(self._core, self._clock, secret)
         self._watchdog.rest(f"{self.name}-start")
         if self._exports is not None:
             self._exports.start()
@@ -263,6 +263,14 @@ class ServiceProcess:
             await asyncio.sleep(wait)
             wait = min(wait * 2, 5.0)
 
+    async def _views_filled(self) -> None:
+        """What is queried before would lack rows; events, timers and messages do not wait for it."""
+        while not self._catch_up.filled.is_set():
+            self._beat("start")()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1.0):
+                    await self._catch_up.filled.wait()
+
     def _committed(self, emitted: bool, owed: bool) -> None:
         if emitted:
             self._bell.ring()
@@ -329,7 +337,7 @@ def _known_policies(application: Application[Any], pack: packs.Pack) -> None:
 
 
 class _NotYet:
-    """Answers while the database, the keyring or the topic is still waited for."""
+    """Answers while the database, the keyring, the topic or the views are still waited for."""
 
     def __getattr__(self, name: str) -> Any:
         raise starting()

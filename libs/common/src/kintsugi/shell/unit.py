@@ -234,7 +234,8 @@ class Unit(Generic[S]):
         ]
         writer = Writer(self.core, self.connection)
         await writer.subjects(changed)
-        await writer.views(derived)
+        # Of a refused subject no rows can be computed: they stay as they are, and behind.
+        await writer.views([loaded for loaded in changed if loaded.id not in self.refuse], derived)
         await writer.inputs(self.out.inputs, self.out.settled)
         await writer.outbox(self.out.own)
         self.owes = await writer.agenda(changed, derived)

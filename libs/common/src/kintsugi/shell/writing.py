@@ -10,8 +10,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic
 
 from kintsugi_contracts.causes import Cause
-from pydantic_core import to_json
-from sqlalchemy import Table, bindparam, delete, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.agenda import Agenda, Deadline, Send, changes
@@ -20,6 +18,7 @@ from kintsugi.failpoints import reach
 from kintsugi.service import S
 from kintsugi.shell.core import Core, StaleUnit
 from kintsugi.shell.origins import origins
+from kintsugi.shell.view_writing import ViewWriter
 from kintsugi.store import statements as sql
 from kintsugi.store.rows import Record, dump_headers, dump_hold, dump_progress
 from kintsugi.turn import Own
@@ -113,26 +112,10 @@ class Writer(Generic[S]):
             raise StaleUnit("subjects")
         reach("consume.subjects_written")
 
-    async def views(self, derived: Sequence[Derived[S]]) -> None:
-        """Replaces the rows of the subjects whose rows differ from before."""
-        gone: dict[str, list[str]] = {}
-        fresh: dict[str, list[dict[str, object]]] = {}
-        for loaded, _, after in derived:
-            before = loaded.views_before
-            for name in {*before, *after}:
-                rows = after.get(name, ())
-                if before.get(name, ()) == rows:
-                    continue
-                if before.get(name):
-                    gone.setdefault(name, []).append(loaded.id)
-                fresh.setdefault(name, []).extend({"subject": loaded.id, **row} for row in rows)
-        for name in sorted({*gone, *fresh}):
-            table = self._core.views.tables[name]
-            if subjects := gone.get(name):
-                statement = delete(table).where(table.c.subject.in_(bindparam("subjects", expanding=True)))
-                await self._connection.execute(statement, {"subjects": subjects})
-            if made := fresh.get(name):
-                await self._connection.execute(_insert(table), {"rows": to_json(made).decode()})
+    async def views(self, changed: Sequence[Loaded[S]], derived: Sequence[Derived[S]]) -> None:
+        """Replaces the rows of the subjects whose rows differ from before, and says of which versions they are."""
+        after = {loaded.id: rows for loaded, _, rows in derived}
+        await ViewWriter(self._core.views, self._connection).changed(changed, after)
 
     async def inputs(self, arrived: Sequence[InputRow], settled: Sequence[Settled]) -> None:
         """Accounts for what arrived, and for what had waited."""
@@ -236,11 +219,3 @@ def agenda_columns(core: Core[Any], written: Sequence[tuple[str, str, Deadline |
         "recipients": [entry.recipient if isinstance(entry, Send) else None for _, _, entry, _ in written],
         "traces": [trace or None for *_, trace in written],
     }
-
-
-def _insert(table: Table) -> Any:
-    columns = ", ".join(f'"{column.name}"' for column in table.columns)
-    return text(
-        f"INSERT INTO {table.name} ({columns}) "  # noqa: S608 - names come from the service's own metadata
-        f"SELECT {columns} FROM jsonb_populate_recordset(CAST(NULL AS {table.name}), CAST(:rows AS jsonb))"
-    )
