@@ -20,9 +20,12 @@ FOLDER = load(CONTRACTS)
 def name_consumers(contracts: Path) -> None:
     """Write what the installed services read into the topic files of a copy."""
     for topic in FOLDER.topics.values():
-        reads = topic.spec.model_dump(mode="json", include={"consumers"})
+        reads = {
+            who: {event: [*said.fields] for event, said in events.items()}
+            for who, events in topic.spec.consumers.items()
+        }
         with (contracts / topic.document.name).open("a", encoding="utf-8") as file:
-            file.write(yaml.safe_dump(reads, sort_keys=False))
+            file.write(yaml.safe_dump({"consumers": reads}, sort_keys=False))
 
 
 def examples(kind: Kind) -> list[tuple[Version, Example]]:

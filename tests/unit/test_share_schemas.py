@@ -10,6 +10,7 @@ import yaml
 from jsonschema import Draft202012Validator
 from kintsugi.relay import POLL_SECONDS
 from kintsugi.streams import AHEAD_MS, BEHIND_MS, FRESH_SECONDS
+from kintsugi_contracts.catalog import Catalog, EventPackage
 from kintsugi_country.integrators import CLEAR
 from kintsugi_share import schemas
 from kintsugi_share.domain import FIELDS
@@ -70,6 +71,46 @@ def test_a_changed_event_schema_changes_what_a_partner_may_receive(folder: Path)
     assert run(folder) == 0
     made = load(folder / "contracts/share/xa/labour-registry/wage-claims/v1.schema.json")
     assert "debt" in made["$defs"]["CaseworkType"]["enum"]
+
+
+def test_a_declared_field_of_a_country_s_own_service_is_what_its_event_says(folder: Path) -> None:
+    housing = folder / "housing"
+    (housing / "topics").mkdir(parents=True)
+    topic = yaml.safe_load((CONTRACTS / "topics/share.v1.yaml").read_text()) | {
+        "topic": "{country}.housing.v1",
+        "service": "housing",
+        "producer": "housing",
+        "events": {"room.offered": {"versions": [1, 2], "protective": False}},
+        "shareable": {
+            "housing_room": {"event": "room.offered", "field": "kind", "description": "The room offered last."}
+        },
+    }
+    (housing / "topics/housing.v1.yaml").write_text(yaml.safe_dump(topic | {"purposes": []}))
+    event = housing / "events/room.offered"
+    (event / "examples/accept").mkdir(parents=True)
+    old = {"properties": {"kind": {"description": "Old.", "x-sensitivity": "internal", "type": "string"}}}
+    new = {
+        "properties": {"kind": {"description": "New.", "x-sensitivity": "internal", "$ref": "#/$defs/RoomKind"}},
+        "$defs": {"RoomKind": {"title": "RoomKind", "type": "string", "enum": ["single", "shared", "unknown"]}},
+    }
+    (event / "v1.schema.json").write_text(json.dumps(old))
+    (event / "v2.schema.json").write_text(json.dumps(new))
+    (event / "examples/accept/v2.full.json").write_text(json.dumps({"kind": "shared"}))
+    change(folder / "countries/xa/integrators/labour-registry.yaml", "[opened_month,", "[housing_room, opened_month,")
+    catalog = Catalog([*Catalog.installed().packages, EventPackage("xa-housing", (), housing)])
+    files = schemas.wanted(folder / "countries", folder / "contracts", catalog)
+    place = "xa/labour-registry/wage-claims/"
+    made = json.loads(files[f"{place}v1.schema.json"])
+    assert made["properties"]["housing_room"] == {
+        "description": "The room offered last.",
+        "x-sensitivity": "internal",
+        "anyOf": [{"$ref": "#/$defs/RoomKind"}, {"type": "null"}],
+    }
+    assert made["$defs"]["RoomKind"]["enum"] == ["single", "shared", "unknown"]
+    full = json.loads(files[f"{place}examples/accept/full.json"])
+    assert full["housing_room"] == "shared"
+    Draft202012Validator(made).validate(full)
+    assert "housing_room" in files[f"{place}topic.yaml"]
 
 
 def test_a_title_with_marks_of_yaml_stays_a_title(folder: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from kintsugi.streams import AHEAD_MS, BEHIND_MS
 from kintsugi_contracts.patterns import unrolled
+from kintsugi_contracts.topic_file import Shareable
 from kintsugi_country import SharePurpose
 from kintsugi_country.integrators import CLEAR, SEALED
 
@@ -30,11 +31,31 @@ REF = r"^[a-z2-7]{26}$"
 
 
 class EventSchemas:
-    """The schemas of a contracts folder, from which fields take their types. Raises OSError where one is missing."""
+    """The schemas from which fields take their types: of a contracts folder, and of other installed packages.
 
-    def __init__(self, contracts: Path) -> None:
-        self._folder = contracts / "events"
-        self._common: Schema = _read(self._folder / "common.schema.json")["$defs"]
+    ``shareable`` are the fields that services declare beyond the platform's own. Raises OSError where one is missing.
+    """
+
+    def __init__(
+        self, contracts: Path, shareable: Mapping[str, Shareable] | None = None, beside: Iterable[Path] = ()
+    ) -> None:
+        self.shareable = dict(shareable or {})
+        self._folders = [contracts / "events", *(folder / "events" for folder in beside)]
+        self._common: Schema = _read(self._folders[0] / "common.schema.json")["$defs"]
+
+    def declared(self, field: str, definitions: Schema) -> Schema:
+        """What a declared field may hold, as the newest version of its event has it, in its declaration's words."""
+        origin = self.shareable[field]
+        newest = max(self._folder(origin.event).glob("v*.schema.json"), key=_major)
+        schema = _read(newest)
+        own: Schema = self._own(schema["properties"][origin.field], schema, definitions)
+        return {**own, "description": origin.description}
+
+    def example(self, field: str) -> Any:
+        """A fictional value of a declared field: that of the first example of its event that has one."""
+        origin = self.shareable[field]
+        files = sorted(self._folder(origin.event).glob("examples/accept/*.json"))
+        return next(said[origin.field] for said in map(_read, files) if said.get(origin.field) is not None)
 
     def property(self, event: str, name: str, definitions: Schema, sealed: str | None = None) -> Schema:
         """What a property may hold; the enums it names are added to ``definitions``."""
@@ -54,7 +75,10 @@ class EventSchemas:
 
     def _schema(self, event: str, sealed: str | None) -> Schema:
         suffix = f".sealed.{sealed}" if sealed else ""
-        return _read(self._folder / event / f"v1{suffix}.schema.json")
+        return _read(self._folder(event) / f"v1{suffix}.schema.json")
+
+    def _folder(self, event: str) -> Path:
+        return next((folder / event for folder in self._folders if (folder / event).is_dir()), self._folders[0] / event)
 
     def _own(self, value: Any, schema: Schema, definitions: Schema) -> Any:
         """Without references to other files: a partner needs this one folder only."""
@@ -159,7 +183,9 @@ def sealed_schema(
 
 
 def _field(field: str, events: EventSchemas, definitions: Schema) -> Schema:
-    origin = CLEAR[field]
+    origin = CLEAR.get(field)
+    if origin is None:
+        return events.declared(field, definitions)
     match field:
         case "opened_month":
             month = "^[0-9]{4}-(0[1-9]|1[0-2])$"
@@ -214,6 +240,12 @@ def _optional(schema: Schema) -> Schema:
     if isinstance(kind, str):
         return {**said, **inner, "type": [kind, "null"]}
     return {**said, "anyOf": [inner, {"type": "null"}]}
+
+
+def _major(schema: Path) -> int:
+    """The version of a schema file; sealed plaintexts come last."""
+    number = schema.name.removeprefix("v").removesuffix(".schema.json")
+    return int(number) if number.isdecimal() else -1
 
 
 def _read(path: Path) -> Schema:

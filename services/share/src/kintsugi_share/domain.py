@@ -67,7 +67,7 @@ def projection(facts: Facts, fields: Iterable[str], needs: Sequence[str]) -> dic
     """
     said: dict[str, object] = {"status": "closed" if facts.closed else "open"}
     for name in fields:
-        value = _VALUES[name](facts, frozenset(needs))
+        value = _VALUES[name](facts, frozenset(needs)) if name in _VALUES else None
         if value:
             said[name] = value
     return said

@@ -22,6 +22,7 @@ from joserfc.jwk import ECKey
 from jsonschema import Draft202012Validator
 from kintsugi.secrets import read_key_file
 from kintsugi.settings import Profile, Settings, SettingsError
+from kintsugi_contracts.catalog import Catalog
 from kintsugi_country import Pack
 
 from kintsugi_share.contract import ROOT, EventSchemas, record_schema, schema_id, sealed_schema
@@ -115,7 +116,7 @@ def partners(settings: Settings, pack: Pack) -> Partners:
             f"country '{pack.code}' shares with {', '.join(samples)}, a sample whose private key everybody has. "
             "Give it a key of its own and remove 'sample: true', or remove the file."
         )
-    contracts = contracts_of(pack, EventSchemas(settings.contracts))
+    contracts = contracts_of(pack, EventSchemas(settings.contracts, pack.shareable, Catalog.installed().folders))
     for contract in contracts.values():
         _as_published(settings.contracts, contract)
     return Partners(pack.code, read_key_file(settings.share_key), contracts)

@@ -16,6 +16,7 @@ from hashlib import shake_256
 from pathlib import Path
 from typing import Any
 
+from kintsugi_contracts.catalog import Catalog
 from kintsugi_country import Integrator, PackError, SharePurpose, load
 
 from kintsugi_share.contract import (
@@ -37,7 +38,7 @@ def files(country: str, integrator: Integrator, name: str, purpose: SharePurpose
     """The files of one stream's folder by name."""
     record = record_schema(country, integrator.name, name, purpose, events)
     out = {file_name(purpose.version): _json(record), _topic_name(purpose): _topic(country, integrator, name, purpose)}
-    full = _full(record, purpose)
+    full = _full(record, purpose, events)
     examples = {
         "accept/minimal": _minimal(full),
         "accept/full": full,
@@ -57,12 +58,12 @@ def files(country: str, integrator: Integrator, name: str, purpose: SharePurpose
     return out
 
 
-def wanted(countries: Path, contracts: Path) -> Files:
+def wanted(countries: Path, contracts: Path, catalog: Catalog) -> Files:
     """Every generated file below ``contracts/share``. Raises PackError for a pack with mistakes."""
-    events = EventSchemas(contracts)
+    events = EventSchemas(contracts, catalog.declared.shareable, catalog.folders)
     out: Files = {}
     for folder in sorted(path for path in countries.iterdir() if (path / "country.yaml").exists()):
-        pack = load(folder)
+        pack = load(folder, catalog.declared)
         for integrator in pack.integrators:
             for name, purpose in integrator.purposes.items():
                 place = f"{pack.code}/{integrator.name}/{name}"
@@ -90,7 +91,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--countries", type=Path, default=Path("countries"), help="the country packs")
     args = parser.parse_args(argv)
     try:
-        made = wanted(args.countries, args.contracts)
+        made = wanted(args.countries, args.contracts, Catalog.installed())
     except (PackError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
@@ -168,11 +169,12 @@ _PERSON: Mapping[str, Any] = {
 _REF = "k5xq3mzt7bdyh2waf4rnc6ejpu"
 
 
-def _full(record: Schema, purpose: SharePurpose) -> dict[str, Any]:
+def _full(record: Schema, purpose: SharePurpose, events: EventSchemas) -> dict[str, Any]:
     """A record with every field of the purpose; its fictional person cannot be opened by anybody."""
-    said = {"needs": [{"need": need, "band": "high"} for need in purpose.needs[:2]]}
+    said: dict[str, Any] = {"needs": [{"need": need, "band": "high"} for need in purpose.needs[:2]]}
     said["requests"] = [{"need": need, "status": "accepted"} for need in purpose.needs[:1]]
     full: dict[str, Any] = {"case": _REF, "revision": 3, "status": "open"}
+    said |= {field: events.example(field) for field in purpose.fields if field in events.shareable}
     full |= {field: {**_SAMPLES, **said}[field] for field in purpose.fields}
     if "sealed" in record["properties"]:
         full["sealed"] = {group: _unopenable(group) for group in purpose.sealed}
