@@ -6,7 +6,7 @@ that a broken service can still be planned, checked and taken away.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
@@ -16,7 +16,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from kintsugi_contracts.documents import Document, read, validate
+from kintsugi_contracts.catalog import Catalog
+from kintsugi_contracts.documents import Document, nearest, read, validate
 from kintsugi_contracts.errors import ContractError
 from kintsugi_contracts.findings import Finding
 from kintsugi_contracts.topic_file import Reading, TopicFile
@@ -96,3 +97,27 @@ def _folder(package: str) -> Path | None:
     spec = find_spec(package)
     places: Iterable[str] = (spec.submodule_search_locations or ()) if spec else ()
     return next((Path(place) for place in places), None)
+
+
+def unknown(file: Path, catalog: Catalog) -> list[str]:
+    """What a `consumes.yaml` names that no package of the catalog has: events, versions and fields, a line each."""
+    findings: list[Finding] = []
+    document = read(file.parent, file.name, findings)
+    spec = validate(document, Consumes, document.data, (), findings) if document else None
+    if document is not None and spec is not None:
+        for name, reading in spec.events.items():
+            findings += _unknown(document, name, reading, catalog)
+    return [str(each) for each in findings]
+
+
+def _unknown(document: Document, name: str, reading: Reading, catalog: Catalog) -> Iterator[Finding]:
+    models = {version: catalog.by_type(f"kintsugi.{name}.v{version}") for version in reading.versions}
+    for version, model in models.items():
+        at = ("events", name)
+        if model is None:
+            yield document.finding(at, f"`{name}` has no version {version} here", "name an event that is installed")
+            continue
+        known = {*model.model_fields, *(f"sealed.{purpose}" for purpose in model.purposes)}
+        for field in reading.fields:
+            if field not in known:
+                yield document.finding(at, f"`{field}` is no field of `{name}`", nearest(field, known))

@@ -151,7 +151,9 @@ class Folder:
     """By name; without those of partners' streams."""
     streams: tuple[Stream, ...]
     schemas: Mapping[str, Document]
-    """Every schema by its `$id`, the common one included."""
+    """Every schema by its `$id`, the common one included, and those of the platform."""
+    platform: Folder | None = None
+    """The platform's contracts, for the folder of another package: codes, parts and events that it refers to."""
 
     @property
     def common(self) -> Document:
@@ -162,13 +164,17 @@ class Folder:
         """The topics of services, then those of partners' streams."""
         return (*self.topics.values(), *(t for s in self.streams for t in s.topics))
 
-    def all_events(self) -> dict[str, Event]:
-        """The events of services and of partners' streams by name."""
+    def own_events(self) -> dict[str, Event]:
+        """The events of services and of partners' streams by name, without the platform's."""
         return {**self.events, **{s.event.name: s.event for s in self.streams}}
 
+    def all_events(self) -> dict[str, Event]:
+        """Every event that a topic of the folder may carry, by name."""
+        return {**(self.platform.events if self.platform else {}), **self.own_events()}
+
     def versions(self) -> Iterator[Version]:
-        """Every major version of every event."""
-        for event in self.all_events().values():
+        """Every major version of every event of its own."""
+        for event in self.own_events().values():
             yield from event.versions.values()
 
     def topics_of(self, event: str) -> tuple[Topic, ...]:
@@ -214,20 +220,24 @@ class Folder:
         )
 
 
-def load(path: Path) -> Folder:
+def load(path: Path, platform: Folder | None = None) -> Folder:
     """The contracts folder at `path`, its topics with what the installed services read of them.
+
+    `platform` as `examine` has it.
 
     Raises ContractError with every mistake that keeps it from being read, each with file and line.
     """
-    folder, findings = examine(path)
+    folder, findings = examine(path, platform)
     if folder is None:
         said = "\n".join(f"  {path / f.file}:{f.line}: {f.message}; {f.mend}" for f in findings)
         raise ContractError(f"The contracts at {path} cannot be read:\n{said}")
     return folder
 
 
-def examine(path: Path) -> tuple[Folder | None, list[Finding]]:
+def examine(path: Path, platform: Folder | None = None) -> tuple[Folder | None, list[Finding]]:
     """The folder, or None and what keeps it from being read.
+
+    With the `platform`'s folder it is that of another package, which has no codes and no meta-schemas of its own.
 
     Raises ContractError when there is no contracts folder at `path`, or a service's `consumes.yaml` is wrong.
     """
@@ -237,7 +247,7 @@ def examine(path: Path) -> tuple[Folder | None, list[Finding]]:
     topics = [reader.topic(f, TopicFile) for f in sorted((path / "topics").glob("*.yaml"))]
     events = [reader.event(f, f.name) for f in sorted((path / "events").iterdir()) if f.is_dir()]
     common = reader.read(path / COMMON) if (path / COMMON).is_file() else None
-    if common is None and not reader.findings:
+    if common is None and platform is None and not reader.findings:
         reader.findings.append(Finding(COMMON, 1, 1, "the file is missing", "put it back as the last release has it"))
     streams = [reader.stream(f) for f in sorted((path / "share").glob("*/*/*")) if f.is_dir()]
     by_service: dict[str, Topic] = {}
@@ -251,7 +261,7 @@ def examine(path: Path) -> tuple[Folder | None, list[Finding]]:
                     "a service writes one topic: move the events there",
                 )
             )
-    if reader.findings or common is None:
+    if reader.findings or (common is None and platform is None):
         return None, reader.findings
     consumers = installed()
     folder = Folder(
@@ -259,7 +269,8 @@ def examine(path: Path) -> tuple[Folder | None, list[Finding]]:
         {service: _read_by(topic, path, consumers) for service, topic in by_service.items()},
         {e.name: e for e in events},
         tuple(s for s in streams if s),
-        {str(d.data["$id"]): d for d in reader.schemas},
+        {**(platform.schemas if platform else {}), **{str(d.data["$id"]): d for d in reader.schemas}},
+        platform,
     )
     return folder, []
 

@@ -53,7 +53,7 @@ def check(contracts: Path, ref: str | None = None, catalog: Catalog | None = Non
     changes = sorted(set(broken), key=lambda c: (c.file, c.said))
     if folder is not None:
         spoiled = {c.subject for c in broken}
-        frozen = {r.version: r.folder() for r in standing if f"release {r.version}" not in spoiled}
+        frozen = {r.version: r.folder(folder.platform) for r in standing if f"release {r.version}" not in spoiled}
         changes += merged({version: _between(old, folder) for version, old in frozen.items()})
         changes += majors.changes(folder, frozen)
         found = [*found, *majors.findings(folder, frozen, catalog)]

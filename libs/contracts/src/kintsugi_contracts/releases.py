@@ -36,9 +36,9 @@ class Release:
         """The SHA-256 of the manifest, which the next release carries."""
         return hashlib.sha256((self.path / MANIFEST).read_bytes()).hexdigest()
 
-    def folder(self) -> Folder:
-        """The frozen contracts."""
-        return load(self.path)
+    def folder(self, platform: Folder | None = None) -> Folder:
+        """The frozen contracts; beside the platform's, where they are another package's."""
+        return load(self.path, platform)
 
 
 def number(version: str) -> tuple[int, int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -10,7 +11,10 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from kintsugi_contracts.catalog import Catalog
+from kintsugi_contracts import consumes, gate
+from kintsugi_contracts.catalog import Catalog, EventPackage
+from kintsugi_contracts.errors import ContractError
+from kintsugi_contracts.schema_changes import Verdict
 
 from kintsugi_office.service.making import CannotMake, models
 
@@ -49,6 +53,7 @@ def check(folder: Path, catalog: Catalog) -> Iterator[Step]:
     yield _run("imports", folder, "importlinter.cli", roots=roots)
     for contracts in sorted(path.parent for path in folder.rglob("contracts/topics")):
         yield _contracts(contracts, catalog)
+    yield _consumes(folder, catalog)
 
 
 def _run(name: str, folder: Path, module: str, *arguments: str, roots: list[str] | None = None) -> Step:
@@ -64,5 +69,32 @@ def _run(name: str, folder: Path, module: str, *arguments: str, roots: list[str]
 
 
 def _contracts(contracts: Path, catalog: Catalog) -> Step:
-    """The rules of the contracts, beside those that are installed."""
-    raise NotImplementedError
+    """The rules of the contracts and the gate, beside those that are installed, and what its service reads of them."""
+    try:
+        found = gate.check(contracts, catalog=_with(contracts, catalog))
+    except ContractError as error:
+        return Step("contracts", False, str(error))
+    said = [f"{contracts.name}/{finding}" for finding in found.findings]
+    said += [f"{change.file}: {change.said}" for change in found.changes if change.verdict is not Verdict.fine]
+    return Step("contracts", found.passes, "\n".join(said))
+
+
+def _with(contracts: Path, catalog: Catalog) -> Catalog:
+    """The catalog with the package of this folder as it stands there, installed or not."""
+    source, name = contracts.parents[1], contracts.parent.name
+    sys.path.insert(0, str(source))
+    try:
+        package: EventPackage = importlib.import_module(f"{name}.package").package
+    except (ImportError, AttributeError) as error:
+        raise ContractError(f"{name}.package cannot be imported: {error}; 'kintsugi service new' shows one") from error
+    finally:
+        sys.path.remove(str(source))
+    return Catalog([*(each for each in catalog.packages if each.name != package.name), package])
+
+
+def _consumes(folder: Path, catalog: Catalog) -> Step:
+    """What the service reads of others is there: events, fields, versions and keys."""
+    said = []
+    for file in sorted(folder.glob(f"*/src/*/{consumes.FILE}")):
+        said += consumes.unknown(file, catalog)
+    return Step("consumes", not said, "\n".join(said))

@@ -4,11 +4,25 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kintsugi_contracts.catalog import Catalog
+from kintsugi_contracts.catalog import PLATFORM, Catalog
+from kintsugi_contracts.errors import ContractError
 from kintsugi_contracts.findings import Finding
-from kintsugi_contracts.folder import Folder, examine
+from kintsugi_contracts.folder import COMMON, Folder, examine, load
 from kintsugi_contracts.rules import examples, files, models, schemas, topics
 from kintsugi_contracts.rules.keywords import Keywords
+
+
+def beside(path: Path, catalog: Catalog) -> Folder | None:
+    """The platform's contracts, where the folder at `path` is another package's; None where it has codes of its own.
+
+    Raises ContractError where no platform is installed that it could refer to.
+    """
+    if (path / COMMON).is_file() or not (path / "topics").is_dir():
+        return None
+    known = next((package.contracts for package in catalog.packages if package.name == PLATFORM), None)
+    if known is None:
+        raise ContractError(f"{path} has no {COMMON} and {PLATFORM} is not installed: install it, or add the file")
+    return load(known)
 
 
 def police(path: Path, catalog: Catalog | None = None) -> tuple[Folder | None, list[Finding]]:
@@ -18,14 +32,15 @@ def police(path: Path, catalog: Catalog | None = None) -> tuple[Folder | None, l
 
     Raises ContractError when there is nothing to check at `path`.
     """
-    keywords = Keywords(path / "meta")
-    folder, found = examine(path)
+    catalog = catalog or Catalog.installed()
+    platform = beside(path, catalog)
+    keywords = Keywords((platform.path if platform else path) / "meta")
+    folder, found = examine(path, platform)
     if folder is None:
         return None, sorted(found)
     found = [*keywords.findings(folder), *schemas.references(folder), *schemas.patterns(folder)]
     if found:  # what other rules would say of a misspelt schema only confuses
         return None, sorted(found)
-    catalog = catalog or Catalog.installed()
     for rule in (files, schemas, examples):
         found += rule.findings(folder)
     for rule in (topics, models):

@@ -63,7 +63,7 @@ def _named(folder: Folder) -> Iterator[str]:
 
 def _unlisted(folder: Folder) -> Iterator[Event]:
     """Events that no topic carries: told once, with their schemas."""
-    yield from (e for e in folder.all_events().values() if e.versions and not folder.topics_of(e.name))
+    yield from (e for e in folder.own_events().values() if e.versions and not folder.topics_of(e.name))
 
 
 def _sealing(folder: Folder) -> str:
