@@ -10,12 +10,14 @@ from kintsugi.runtime.declared import reads_declared
 from kintsugi.service import Service
 from kintsugi_assessment.app import application as assessment
 from kintsugi_contracts.base import Event
+from kintsugi_contracts.catalog import Catalog
 from kintsugi_events import CaseOpened, ConsentRecorded
 from kintsugi_intake.app import application as intake
 from kintsugi_notify.app import application as notify
 from kintsugi_referral.app import application as referral
 from kintsugi_share.app import application as share
 
+CATALOG = Catalog.installed()
 SERVICES = [each.service for each in (intake, assessment, referral, share, notify)]
 
 
@@ -38,18 +40,18 @@ def with_handler(event: type[Event], name: str = "assessment") -> Service[Any]:
 
 @pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
 def test_each_of_our_services_takes_only_what_it_declares(service: Service[Any]) -> None:
-    reads_declared(service)
+    reads_declared(service, CATALOG)
 
 
 def test_a_handler_of_an_event_that_is_not_declared_stops_the_start_and_is_named_with_what_to_add() -> None:
     with pytest.raises(CannotStart, match=r"kintsugi_assessment/consumes\.yaml:\n  consent\.recorded: \{fields: "):
-        reads_declared(with_handler(ConsentRecorded))
+        reads_declared(with_handler(ConsentRecorded), CATALOG)
 
 
 def test_a_handler_of_a_version_that_is_not_declared_stops_the_start() -> None:
     with pytest.raises(CannotStart, match=r"case\.opened: version 2; it declares 1"):
-        reads_declared(with_handler(CaseOpenedLater))
+        reads_declared(with_handler(CaseOpenedLater), CATALOG)
 
 
 def test_a_service_without_a_package_of_its_own_has_nothing_to_declare_in() -> None:
-    reads_declared(with_handler(ConsentRecorded, name="rehearsal"))
+    reads_declared(with_handler(ConsentRecorded, name="rehearsal"), CATALOG)

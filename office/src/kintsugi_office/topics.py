@@ -141,9 +141,10 @@ def _plan(
 def _reads(content: dict[str, Any], consumers: consumes.Consumers) -> dict[str, dict[str, tuple[str, ...]]]:
     """Consumer to event to the fields it relies on: as the file says, or else as the installed services do."""
     if not content.get("consumers"):
-        events = content.get("events") or {}
+        events = {name: entry["versions"] for name, entry in (content.get("events") or {}).items()}
+        shareable = [(each["event"], each["field"]) for each in (content.get("shareable") or {}).values()]
         found = {
-            name: {event: each.fields for event, each in consumer.spec.events.items() if event in events}
+            name: {event: each.fields for event, each in consumer.spec.of(events, shareable).items()}
             for name, consumer in consumers.items()
             if name != content["service"]
         }

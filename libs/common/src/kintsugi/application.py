@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Generic
+from typing import Any, Generic, Self
 
 from fastapi import APIRouter
+from kintsugi_contracts.catalog import Catalog
 from kintsugi_country import Pack
 
 from kintsugi.channels import Channel
@@ -26,6 +27,7 @@ class Application(Generic[S]):
     a database that has them is taken over, and those tables go when no earlier release writes any more.
     ``resources(settings, pack)`` makes the
     immutable snapshot that decisions find in ``ctx.resources``; ``channels(settings)`` the ways out by name.
+    ``extended(service, catalog)`` is the service with handlers for what packages it has never heard of declare.
     ``body_rules`` gives paths that take something else than JSON up to 1 MiB a rule of their own.
     """
 
@@ -37,6 +39,11 @@ class Application(Generic[S]):
     channels: Callable[[Settings], Mapping[str, Channel]] = field(default=lambda _settings: {})
     body_rules: Mapping[str, BodyRule] = field(default_factory=dict)
     retired: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    extended: Callable[[Service[S], Catalog], Service[S]] = lambda service, _catalog: service
+
+    def within(self, catalog: Catalog) -> Self:
+        """The application in an installation of these packages: what ``extended`` adds to its service is taken too."""
+        return replace(self, service=self.extended(self.service, catalog))
 
     @property
     def name(self) -> str:

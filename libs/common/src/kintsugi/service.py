@@ -7,8 +7,10 @@ function for each event, command, deadline and send. The shell, the recovery and
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import singledispatch
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 import uuid_utils
@@ -186,6 +188,19 @@ class Service(Generic[S]):
         self.preparations: dict[str, Preparation] = {}
         self._subscribes = frozenset(subscribes)
         self._sources: tuple[int, frozenset[str]] = (-1, frozenset())
+
+    def with_facts(self, facts: Mapping[type[Event], tuple[Callable[[Any, S], S], Decide]]) -> Self:
+        """The same service, which also takes these events: how each changes the state, and what follows from it."""
+        made = copy(self)
+        made.events = dict(self.events)
+        evolve = singledispatch(self.evolve.registry[object])
+        for known, function in self.evolve.registry.items():
+            evolve.register(known, function)
+        for event, (change, decide) in facts.items():
+            evolve.register(event, change)
+            made._register(made.events, event)(decide)
+        made.evolve = evolve
+        return made
 
     @property
     def subscribes(self) -> frozenset[str]:

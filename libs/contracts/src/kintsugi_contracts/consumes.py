@@ -6,7 +6,7 @@ that a broken service can still be planned, checked and taken away.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
@@ -34,6 +34,17 @@ class Consumes(BaseModel):
     service: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
     events: dict[str, Reading]
     """By the event's name: the fields it relies on, and the versions it can take."""
+    shareable: bool = False
+    """Whether it also reads, of every other service, the fields that this declares as shareable."""
+
+    def of(self, events: Mapping[str, Sequence[int]], shareable: Iterable[tuple[str, str]]) -> dict[str, Reading]:
+        """What it reads of a topic with these events, by version, and these shareable (event, field)."""
+        found = {event: reading for event, reading in self.events.items() if event in events}
+        for event, field in shareable if self.shareable else ():
+            known = found.get(event, Reading(versions=tuple(events[event])))
+            if field not in known.fields:
+                found[event] = known.model_copy(update={"fields": (*known.fields, field)})
+        return found
 
 
 @dataclass(frozen=True)
@@ -66,11 +77,9 @@ def of_service(name: str) -> Consumer | None:
 
 def readers(topic: TopicFile, consumers: Consumers) -> dict[str, dict[str, Reading]]:
     """Which of these services read a topic, and what of each of its events. A service never reads its own."""
-    found = {
-        name: {event: reading for event, reading in each.spec.events.items() if event in topic.events}
-        for name, each in consumers.items()
-        if name != topic.service
-    }
+    events = {event: entry.versions for event, entry in topic.events.items()}
+    shareable = [(each.event, each.field) for each in topic.shareable.values()]
+    found = {name: each.spec.of(events, shareable) for name, each in consumers.items() if name != topic.service}
     return {name: reads for name, reads in found.items() if reads}
 
 

@@ -13,6 +13,7 @@ from kintsugi_share.api import router
 from kintsugi_share.handlers import service
 from kintsugi_share.owed import CHANNEL
 from kintsugi_share.partners import partners
+from kintsugi_share.shareable import extended
 from kintsugi_share.views import views
 
 
@@ -28,4 +29,5 @@ application = Application(
     resources=partners,
     channels=channels,
     retired={"share_0001": ("disclosures", "partner_purges", "share_cases")},
+    extended=extended,
 )

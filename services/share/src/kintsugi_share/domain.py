@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 BANDS = ("urgent", "high", "moderate", "low", "unknown")
 """How pressing a need is, the most pressing first."""
@@ -43,6 +43,8 @@ class Facts(Frozen):
     area: str | None = None
     needs: tuple[tuple[str, str], ...] = ()
     requests: Mapping[str, Request] = Field(default_factory=dict)
+    declared: Mapping[str, JsonValue] = Field(default_factory=dict)
+    """The last value of each field that another service declares as shareable, by the name it is shared by."""
 
 
 def stream_key(integrator: str, purpose: str, version: int) -> str:
@@ -67,8 +69,9 @@ def projection(facts: Facts, fields: Iterable[str], needs: Sequence[str]) -> dic
     """
     said: dict[str, object] = {"status": "closed" if facts.closed else "open"}
     for name in fields:
-        value = _VALUES[name](facts, frozenset(needs)) if name in _VALUES else None
-        if value:
+        known = _VALUES.get(name)
+        value = known(facts, frozenset(needs)) if known else facts.declared.get(name)
+        if value or value == 0:
             said[name] = value
     return said
 
@@ -116,4 +119,4 @@ _VALUES: Mapping[str, Callable[[Facts, frozenset[str]], object]] = {
 }
 
 FIELDS = frozenset(_VALUES)
-"""The fields this release can fill; the country packs' catalogue names the same."""
+"""The platform's fields that this release can fill; the country packs' catalogue names the same."""

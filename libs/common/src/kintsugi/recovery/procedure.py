@@ -95,13 +95,13 @@ class Recovery(Generic[S]):
     """The procedure for one service."""
 
     def __init__(self, application: Application[S], settings: Settings, progress: Progress) -> None:
-        self._application = application
+        self._catalog = Catalog.installed()
+        self._application = application = application.within(self._catalog)
         self._service = application.service
         self._settings = settings
         self._progress = progress
         office = Office(settings.country, None)
         self._own = office.topic(application.name)
-        self._catalog = Catalog.installed()
         self._sources = sorted(office.topic(name) for name in application.service.sources(self._catalog))
         self._fold = Fold(application.service, self._catalog)
 

@@ -68,15 +68,15 @@ class ServiceProcess:
     """Everything of one service in this process. Several may share a process; each has its own of everything."""
 
     def __init__(self, application: Application[Any], settings: Settings, watchdog: Watchdog) -> None:
+        catalog = Catalog.installed()
         self.name = application.name
-        self._application = application
+        self._application = application = application.within(catalog)
         self._settings = settings
         self._watchdog = watchdog
         self._version = importlib.metadata.version("kintsugi-common")
-        catalog = Catalog.installed()
         pack = packs.load(settings.countries / settings.country, catalog.declared)
         _known_policies(application, pack)
-        reads_declared(application.service)
+        reads_declared(application.service, catalog)
         self._metrics = Metrics(self.name, self._version)
         self._tracing = Tracing.from_environment(
             self.name, settings.trace_ratio, settings.span_file, version=self._version
