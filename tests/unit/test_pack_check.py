@@ -162,6 +162,68 @@ def test_the_scored_wording_of_a_released_instrument_cannot_change(folder: Path)
     assert [f.file for f in check(folder)] == ["instruments/released.json"]
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("Je comprends les droits que j'ai", "Je comprends quels sont mes droits"),
+        ("أفهم الحقوق التي لي", "أفهم ما لي من حقوق"),
+        ('fr: "Un peu"', 'fr: "Légèrement"'),
+        ('fr: "Protection juridique"', 'fr: "Protection par la loi"'),
+        ("fr: \"Où j'en suis aujourd'hui\"", 'fr: "Où j\'en suis"'),
+        ("You may leave out any of them", "Leave out any of them"),
+    ],
+)
+def test_a_translation_of_a_released_instrument_may_be_corrected(old: str, new: str, folder: Path) -> None:
+    change(folder, INSTRUMENT, old, new)
+    assert check(folder) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("maximum: 4", "maximum: 3"),
+        ("most_vulnerable: minimum", "most_vulnerable: maximum"),
+        ('2: { en: "A little"', '2: { en: "Somewhat"'),
+        ("code: legal_protection", "code: legal_defence"),
+        ("minimum_scored: 3", "minimum_scored: 2"),
+        ("    alert_on_drop: true\n", ""),
+        ("need: legal_aid", "need: legal_help"),
+        ("items: [legal.rights, legal.advice, legal.proceedings]", "items: [legal.rights, legal.advice]"),
+        ("band: urgent, at_most: 1.5", "band: urgent, at_most: 1.6"),
+        ("band: moderate, at_most: 2.5", "band: low, at_most: 2.5"),
+        ("original: en", "original: fr"),
+    ],
+)
+def test_nothing_that_is_scored_in_a_released_instrument_may_change(old: str, new: str, folder: Path) -> None:
+    change(folder, INSTRUMENT, old, new)
+    found = [f for f in check(folder) if f.file == "instruments/released.json"]
+    assert [f.message for f in found] == ["demo-outcomes 1.0.0 was released, and its scored content is another now"]
+
+
+WORDED = "9549fc1fea6f7868df0d83e86753eb16845d36f2d73c5f8324c0c024179d1ebc"
+"""The digest of the demonstration instrument as releases before took it: with every translation."""
+
+
+def test_a_digest_of_an_older_release_holds_until_a_translation_changes_and_its_successor_is_named(
+    folder: Path,
+) -> None:
+    released = folder / "instruments" / "released.json"
+    scored = json.loads(released.read_text())["demo-outcomes 1.0.0"]
+    released.write_text(json.dumps({"demo-outcomes 1.0.0": WORDED}))
+    assert check(folder) == []
+    change(folder, INSTRUMENT, 'fr: "Un peu"', 'fr: "Légèrement"')
+    [finding] = check(folder)
+    assert finding.message == "demo-outcomes 1.0.0 was released, and its scored content or a translation is another now"
+    assert finding.mend.endswith(f'if only a translation changed, write "{scored}"')
+    released.write_text(json.dumps({"demo-outcomes 1.0.0": scored}))
+    assert check(folder) == []
+
+
+def test_an_instrument_is_worded_in_its_original_language_whatever_the_country_speaks(folder: Path) -> None:
+    change(folder, INSTRUMENT, "original: en", "original: de")
+    assert "no wording in de" in {f.message for f in check(folder) if f.file == INSTRUMENT}
+
+
 def test_an_unscored_question_may_change(folder: Path) -> None:
     change(folder, INSTRUMENT, "What would you like to happen first?", "What should happen first?")
     assert check(folder) == []

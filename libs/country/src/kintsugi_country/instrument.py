@@ -8,13 +8,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
-from kintsugi_country.frozen import Code, Frozen, FrozenMap, Labels
+from kintsugi_country.frozen import Code, Frozen, FrozenMap, Labels, LanguageTag
 
 ItemId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)?$", max_length=60)]
+SCORED = "scored:"
 Mistake = tuple[tuple[int | str, ...], str, str]
 
 
@@ -88,6 +89,8 @@ class Instrument(Frozen):
     title: Labels
     purpose: Labels
     licence: str
+    original: LanguageTag | None = None
+    """The language it was made and tested in: every other wording is a translation. None where that is not known."""
     scale: Scale
     domains: Annotated[tuple[Domain, ...], Field(min_length=1)]
     unscored: tuple[Question, ...] = ()
@@ -113,13 +116,46 @@ class Instrument(Frozen):
         return next((domain for domain in self.domains if any(item.id == item_id for item in domain.items)), None)
 
     def digest(self) -> str:
-        """SHA-256 of what is scored: unchanged by labels of unscored questions, changed by any scored wording."""
-        scored = self.model_dump(mode="json", include={"id", "version", "scale", "domains"}, exclude_defaults=True)
-        return hashlib.sha256(json.dumps(scored, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+        """What `released.json` keeps of a version that was used: `scored:` and the SHA-256 of what is scored.
+
+        That is the scale, domains, items, bands and needs, with their wording in the original language. No translation
+        and no unscored question changes it.
+        """
+        return SCORED + _sha256(_worded_in(self.original, self._scored()))
+
+    def kept_by(self, digest: str) -> bool:
+        """Whether this is the version that a digest was taken of.
+
+        Digests without `scored:`, which older releases took, cover all translations too; they hold as long as none of
+        those changed either.
+        """
+        return digest == (self.digest() if digest.startswith(SCORED) else _sha256(self._scored()))
+
+    def _scored(self) -> dict[str, Any]:
+        return self.model_dump(mode="json", include={"id", "version", "scale", "domains"}, exclude_defaults=True)
+
+
+def _sha256(scored: object) -> str:
+    return hashlib.sha256(json.dumps(scored, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def _worded_in(language: str | None, part: Any) -> Any:
+    """The same with no wording but that of one language."""
+    if isinstance(part, list):
+        return [_worded_in(language, each) for each in part]
+    if not isinstance(part, dict):
+        return part
+    worded = {
+        "label": lambda labels: labels.get(language),
+        "labels": lambda points: {point: labels.get(language) for point, labels in points.items()},
+    }
+    return {key: worded[key](value) if key in worded else _worded_in(language, value) for key, value in part.items()}
 
 
 def contradictions(instrument: Instrument, languages: tuple[str, ...]) -> Iterator[Mistake]:
     """Mistakes no single field shows: (path in the file, what, how to mend it)."""
+    if instrument.original is not None and instrument.original not in languages:
+        languages = (*languages, instrument.original)
     seen: set[str] = set()
     yield from _missing_labels(("title",), instrument.title, languages)
     yield from _missing_labels(("purpose",), instrument.purpose, languages)

@@ -216,9 +216,13 @@ def _released(folder: Path, instruments: list[Instrument], findings: list[Findin
         if instrument is None:
             message = f"{name} was released and its file is missing or unreadable"
             findings.append(document.finding((name,), message, "put it back: old assessments are read with it"))
-        elif instrument.digest() != digest:
+        elif not instrument.kept_by(str(digest)):
             message = f"{name} was released, and its scored content is another now"
-            findings.append(document.finding((name,), message, "put it back, and make the change under a new version"))
+            mend = "put it back, and make the change under a new version"
+            if not str(digest).startswith(instrument_rules.SCORED):
+                message = f"{name} was released, and its scored content or a translation is another now"
+                mend += f'; if only a translation changed, write "{instrument.digest()}"'
+            findings.append(document.finding((name,), message, mend))
     for name in sorted(set(present) - set(digests)):
         mend = f'add "{name}": "{present[name].digest()}"'
         findings.append(document.finding((), f"{name} has no digest: nothing would notice a later change", mend))
