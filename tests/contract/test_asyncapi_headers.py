@@ -109,7 +109,7 @@ def test_what_share_sends_to_a_partner_keeps_to_the_partner_s_document() -> None
     tombstone = asked_back.prepared(next(iter(asked_back.state.purges.values())).entry)
     assert isinstance(tombstone, Message)
 
-    record = messages["share.labour-registry.wage-claims.v1"]
+    record = messages["xa.share.labour-registry.wage-claims.v1"]
     forget = messages["xa-share-labour-registry-wage-claims.forget"]
     general = stream_trait()["headers"]
     own = general | {"properties": general["properties"] | record["headers"]["properties"]}

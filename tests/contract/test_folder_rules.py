@@ -42,14 +42,14 @@ def test_the_contracts_keep_their_rules() -> None:
 
 def test_every_topic_has_an_owner_and_every_event_a_topic() -> None:
     assert [t.name for t in FOLDER.all_topics() if not t.spec.owner] == []
-    assert [name for name in FOLDER.all_events() if not FOLDER.topics_of(name)] == []
+    assert [key for key in FOLDER.all_events() if not FOLDER.topics_of(key)] == []
     for topic in FOLDER.topics.values():
         assert topic.spec.events.keys() >= EVERYWHERE
 
 
 def test_models_carry_what_the_topic_files_say() -> None:
     for event in FOLDER.events.values():
-        topics = FOLDER.topics_of(event.name)
+        topics = FOLDER.topics_of(event.key)
         for version in event.versions.values():
             model = CATALOG.by_type(version.type)
             assert model is not None

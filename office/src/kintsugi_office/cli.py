@@ -1,7 +1,6 @@
 """The ``kintsugi`` command: only the list of its parts. Each part is a module that knows its own business."""
 
 import typer
-from kintsugi_contracts import cli as contracts
 
 from kintsugi_office import (
     country,
@@ -17,6 +16,7 @@ from kintsugi_office import (
     topic_commands,
     trace,
 )
+from kintsugi_office.contracts_commands import commands as contracts
 from kintsugi_office.listening import command as listening
 from kintsugi_office.service import command as service
 

@@ -6,12 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import for_code
 from kintsugi.kafka import Cluster
-from kintsugi_contracts import consumes
+from kintsugi_contracts import consumes, plain_yaml
 from kintsugi_contracts.catalog import PLATFORM, Catalog
 from kintsugi_contracts.errors import ContractError
 
@@ -107,7 +106,7 @@ def _plan(
 
     A topic file that names consumers, as those of earlier releases do, speaks for itself.
     """
-    content: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    content: dict[str, Any] = plain_yaml.read(file) or {}
     if lacks := [name for name in _NEEDED if name not in content]:
         raise TopicRefused(f"{file} lacks {', '.join(lacks)}; see contracts/README.md.")
     try:

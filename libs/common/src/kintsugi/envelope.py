@@ -13,15 +13,14 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 from kintsugi_contracts.causes import Cause
+from kintsugi_contracts.limits import CONTENT_TYPE as CONTENT_TYPE
+from kintsugi_contracts.limits import MAX_DEPTH as MAX_DEPTH
+from kintsugi_contracts.limits import MAX_HEADER_BYTES as MAX_HEADER_BYTES
+from kintsugi_contracts.limits import MAX_ID as MAX_ID
+from kintsugi_contracts.limits import MAX_SEQUENCE as MAX_SEQUENCE
+from kintsugi_contracts.limits import MAX_SOURCES as MAX_SOURCES
+from kintsugi_contracts.limits import MAX_VALUE_BYTES as MAX_VALUE_BYTES
 
-MAX_ID = 200
-MAX_SEQUENCE = 2**53
-MAX_VALUE_BYTES = 256 * 1024
-MAX_HEADER_BYTES = 16 * 1024
-MAX_DEPTH = 32
-MAX_SOURCES = 64
-
-CONTENT_TYPE = "application/json"
 Headers = Sequence[tuple[str, bytes | None]]
 
 _PRINTABLE = re.compile(r"[\x21-\x7e]{1,200}")

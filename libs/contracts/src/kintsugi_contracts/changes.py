@@ -141,8 +141,9 @@ _ORDER = {
 def _events(old: Folder, new: Folder) -> Iterator[Change]:
     """Events and versions that went. What came is told by topics, and by the majors' own rules."""
     standing = new.all_events()
-    for name, event in old.all_events().items():
-        if name not in standing:
+    for key, event in old.all_events().items():
+        name = str(key)
+        if key not in standing:
             twin = _renamed(old, event, new)
             said = f"`{name}` was renamed to `{twin}`" if twin else f"`{name}` was removed"
             order = "Put the folder back: records of it stand, and are read again in every rebuild."
@@ -150,7 +151,7 @@ def _events(old: Folder, new: Folder) -> Iterator[Change]:
                 order += f" `{twin}` may be a new event beside it."
             yield Change(Verdict.forbidden, "event-removed", event.folder, 1, name, said, order)
             continue
-        for major in sorted(event.versions.keys() - standing[name].versions.keys()):
+        for major in sorted(event.versions.keys() - standing[key].versions.keys()):
             file, said = event.versions[major].document.name, f"version {major} was removed"
             order = "Put the file back: records of it stand, and are read again in every rebuild."
             yield Change(Verdict.forbidden, "version-removed", file, 1, f"{name} v{major}", said, order)
@@ -159,12 +160,12 @@ def _events(old: Folder, new: Folder) -> Iterator[Change]:
 def _renamed(old: Folder, event: Event, new: Folder) -> str | None:
     """The event that came as this one went, and looks the same."""
     known = old.all_events()
-    for name, other in new.all_events().items():
-        if name in known or not other.versions or not event.versions:
+    for key, other in new.all_events().items():
+        if key in known or key.country != event.country or not other.versions or not event.versions:
             continue
         deltas = schema_changes.compare(whole(old, event.newest), whole(new, other.newest))
         if not [d for d in deltas if d.verdict is not Verdict.fine]:
-            return name
+            return str(key)
     return None
 
 
@@ -177,7 +178,7 @@ def _schemas(old: Folder, new: Folder) -> Iterator[Change]:
 
 
 def _version(old: Folder, before: Version, new: Folder) -> Iterator[_Seen]:
-    event = new.all_events().get(before.name)
+    event = new.all_events().get(before.key)
     after = event.versions.get(before.major) if event else None
     if after is None:
         return
@@ -201,13 +202,13 @@ def unsealed(old: Folder, before: Version, new: Folder, after: Version) -> Itera
 def _told(group: list[_Seen], new: Folder) -> Change:
     first = group[0]
     document = new.schemas[first.delta.place.id]
-    names = dict.fromkeys(f"{s.version.name} v{s.version.major}" for s in group)
+    names = dict.fromkeys(f"{s.version.key} v{s.version.major}" for s in group)
     fields = list(dict.fromkeys(s.field for s in group))
     readers = tuple(
         dict.fromkeys(
             consumer
             for s in group
-            for consumer, reading in new.readings(s.version.name).items()
+            for consumer, reading in new.readings(s.version.key).items()
             if s.declared in reading.fields or not s.declared
         )
     )
@@ -259,15 +260,15 @@ def _order(group: list[_Seen], readers: tuple[str, ...], new: Folder) -> str:
                 return f"Any order; look who still may read it{f': {who}' if who else ''}."
         return "Any order."
     still = f"{who} still read{'s' * (len(readers) == 1)} it." if who else "No consumer declares to read it."
-    if delta.place.id == new.common.data["$id"] and len({(s.version.name, s.version.major) for s in group}) > 1:
+    if delta.place.id == new.common.data["$id"] and len({(s.version.key, s.version.major) for s in group}) > 1:
         return (
             f"Put `{delta.place.path[1]}` back, and add a definition of another name, for a new major of each event "
             f"that needs it. {still}"
         )
-    if version.name.startswith("share."):
+    if version.country:
         return f"Put v{version.major} back, and give the partner v{version.major + 1} as a topic in parallel. {still}"
-    consumers = list(dict.fromkeys(c for s in group for c in new.readings(s.version.name)))
-    writers = list(dict.fromkeys(t.spec.producer for s in group for t in new.topics_of(s.version.name)))
+    consumers = list(dict.fromkeys(c for s in group for c in new.readings(s.version.key)))
+    writers = list(dict.fromkeys(t.spec.producer for s in group for t in new.topics_of(s.version.key)))
     first = f"First {', '.join(consumers)}; then" if consumers else "No other service reads it: first"
     return (
         f"Put v{version.major} back and write v{version.major + 1}.schema.json beside it. {first} the topic file; then "

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 from urllib.parse import urljoin
 
 from jsonschema import Draft202012Validator
@@ -38,6 +38,17 @@ class StreamFile(TopicFile):
     """The topic file of a stream for one partner: its topic is of one country and named in full."""
 
     topic: Annotated[str, Field(pattern=r"^[a-z]{2}\.share\.[a-z][a-z0-9-]*\.[a-z][a-z0-9-]*\.v[1-9][0-9]*$")]
+
+
+class EventKey(NamedTuple):
+    """What identifies an event. A partner's stream is of one country, and two countries may have one of its name."""
+
+    name: str
+    country: str | None = None
+    """None: an event of a service, the same in every country."""
+
+    def __str__(self) -> str:
+        return f"{self.country}.{self.name}" if self.country else self.name
 
 
 @dataclass(frozen=True)
@@ -69,6 +80,13 @@ class Version:
     sealed: Mapping[str, Document]
     """The schema of each sealed purpose's plaintext."""
     examples: tuple[Example, ...]
+    country: str | None = None
+    """The country of a partner's stream; None for an event of a service."""
+
+    @property
+    def key(self) -> EventKey:
+        """The event it is a version of."""
+        return EventKey(self.name, self.country)
 
     @property
     def type(self) -> str:
@@ -98,6 +116,13 @@ class Event:
     name: str
     folder: str
     versions: Mapping[int, Version]
+    country: str | None = None
+    """The country of a partner's stream; None for an event of a service."""
+
+    @property
+    def key(self) -> EventKey:
+        """What identifies it."""
+        return EventKey(self.name, self.country)
 
     @property
     def newest(self) -> Version:
@@ -125,6 +150,15 @@ class Topic:
     def name(self) -> str:
         """The topic's name, with `{country}` where every country has its own."""
         return self.spec.topic
+
+    @property
+    def country(self) -> str | None:
+        """The country of a partner's stream; None where every country has the topic."""
+        return self.name.partition(".")[0] if isinstance(self.spec, StreamFile) else None
+
+    def key(self, event: str) -> EventKey:
+        """The event that a name in this topic file means."""
+        return EventKey(event, self.country)
 
 
 @dataclass(frozen=True)
@@ -164,30 +198,31 @@ class Folder:
         """The topics of services, then those of partners' streams."""
         return (*self.topics.values(), *(t for s in self.streams for t in s.topics))
 
-    def own_events(self) -> dict[str, Event]:
-        """The events of services and of partners' streams by name, without the platform's."""
-        return {**self.events, **{s.event.name: s.event for s in self.streams}}
+    def own_events(self) -> dict[EventKey, Event]:
+        """The events of services and of partners' streams, without the platform's."""
+        return {e.key: e for e in (*self.events.values(), *(s.event for s in self.streams))}
 
-    def all_events(self) -> dict[str, Event]:
-        """Every event that a topic of the folder may carry, by name."""
-        return {**(self.platform.events if self.platform else {}), **self.own_events()}
+    def all_events(self) -> dict[EventKey, Event]:
+        """Every event that a topic of the folder may carry."""
+        platform = self.platform.events.values() if self.platform else ()
+        return {**{e.key: e for e in platform}, **self.own_events()}
 
     def versions(self) -> Iterator[Version]:
         """Every major version of every event of its own."""
         for event in self.own_events().values():
             yield from event.versions.values()
 
-    def topics_of(self, event: str) -> tuple[Topic, ...]:
+    def topics_of(self, event: EventKey) -> tuple[Topic, ...]:
         """The topics an event may stand on; more than one for the events every service emits."""
-        return tuple(t for t in self.all_topics() if event in t.spec.events)
+        return tuple(t for t in self.all_topics() if event.country == t.country and event.name in t.spec.events)
 
-    def readings(self, event: str) -> dict[str, Reading]:
+    def readings(self, event: EventKey) -> dict[str, Reading]:
         """Who reads an event, and what of it. One that reads it on several topics has the fields of all of them."""
         found: dict[str, Reading] = {}
         for topic in self.topics_of(event):
             for consumer, reads in topic.spec.consumers.items():
-                if event in reads:
-                    known, more = found.get(consumer), reads[event]
+                if event.name in reads:
+                    known, more = found.get(consumer), reads[event.name]
                     fields = dict.fromkeys((*(known.fields if known else ()), *more.fields))
                     versions = set(more.versions) & set(known.versions if known else more.versions)
                     found[consumer] = Reading.model_construct(fields=tuple(fields), versions=tuple(sorted(versions)))
@@ -323,7 +358,7 @@ class _Reader:
         spec = document and validate(document, model, document.data, (), self.findings)
         return Topic(document, spec) if document and spec else None
 
-    def event(self, folder: Path, name: str) -> Event:
+    def event(self, folder: Path, name: str, country: str | None = None) -> Event:
         schemas = {
             (int(m[1]), m[2]): document
             for file in sorted(folder.glob("*.schema.json"))
@@ -337,11 +372,12 @@ class _Reader:
                 document,
                 {purpose: d for (m, purpose), d in schemas.items() if m == major and purpose},
                 tuple(e for e in examples if e.major == major),
+                country,
             )
             for (major, purpose), document in schemas.items()
             if not purpose
         }
-        return Event(name, folder.relative_to(self.path).as_posix(), versions)
+        return Event(name, folder.relative_to(self.path).as_posix(), versions, country)
 
     def _examples(self, folder: Path, kind: Kind) -> Iterator[Example]:
         for file in sorted((folder / "examples" / kind).glob("*.json")):
@@ -352,7 +388,7 @@ class _Reader:
     def stream(self, folder: Path) -> Stream | None:
         topics = [self.topic(f, StreamFile) for f in sorted(folder.glob("topic*.yaml"))]
         country, integrator, purpose = folder.relative_to(self.path / "share").parts
-        event = self.event(folder, f"share.{integrator}.{purpose}")
+        event = self.event(folder, f"share.{integrator}.{purpose}", country)
         return Stream(
             country,
             integrator,

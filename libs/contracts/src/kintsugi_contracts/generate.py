@@ -9,17 +9,19 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import shutil
 import subprocess
 import sys
 import textwrap
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from keyword import iskeyword
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
+from kintsugi_contracts import plain_yaml
 
 MARK = "# Generated from contracts/ by `python -m kintsugi_contracts.generate`; edit the schemas, not this file."
 CLASSES = {"public": "public", "internal": "internal", "personal": "confidential", "special": "restricted"}
@@ -241,10 +243,6 @@ def _sensitivities(schema: object) -> Iterator[str]:
             yield from _sensitivities(value)
 
 
-def _yaml(path: Path) -> Any:
-    return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-
-
 def _load(path: Path) -> Schema:
     loaded: Schema = json.loads(path.read_text(encoding="utf-8"))
     return loaded
@@ -327,7 +325,7 @@ def modules(contracts: Path, out_folder: Path, platform: Path | None = None) -> 
     package = out_folder.name if own_common else PLATFORM_PACKAGE
     common = _common(contracts / COMMON, common_schema, package)
     out: list[_Module] = []
-    topics = [_yaml(path) for path in sorted((contracts / "topics").glob("*.yaml"))]
+    topics = [plain_yaml.read(path) for path in sorted((contracts / "topics").glob("*.yaml"))]
     emitters = Counter(name for topic in topics for name in topic["events"])
     several = {
         True: _Module("inputs", package, "Events that every service emits about inputs it could not apply."),
@@ -371,11 +369,25 @@ def _versions(folder: Path, listed: list[int]) -> list[int]:
 
 
 def _formatted(text: str, path: Path) -> str:
-    ruff = [sys.executable, "-m", "ruff"]
+    ruff = _ruff()
     where = ["--quiet", "--stdin-filename", str(path), "-"]
-    for command in ([*ruff, "check", "--fix", "--select", "I,RUF022", *where], [*ruff, "format", *where]):
+    # Told which package is ours: otherwise the order of imports depends on whether its folder stands there already.
+    ours = ["--config", f'lint.isort.known-first-party=["{path.parent.name}"]']
+    for command in ([*ruff, "check", "--fix", "--select", "I,RUF022", *ours, *where], [*ruff, "format", *where]):
         text = subprocess.run(command, input=text, capture_output=True, text=True, check=True).stdout  # noqa: S603
     return text
+
+
+def _ruff() -> list[str]:
+    """The formatter of generated code, of this environment or else of the machine.
+
+    Raises SchemaError when there is none: unformatted code could not be compared with what stands.
+    """
+    if find_spec("ruff"):
+        return [sys.executable, "-m", "ruff"]
+    if found := shutil.which("ruff"):
+        return [found]
+    raise SchemaError("generated code is formatted by ruff, which is not installed: run `pip install ruff`, then again")
 
 
 def main(argv: list[str] | None = None) -> int:

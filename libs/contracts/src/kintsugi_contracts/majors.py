@@ -33,20 +33,20 @@ def findings(folder: Folder, releases: dict[str, Folder], catalog: Catalog) -> I
 
 def changes(folder: Folder, releases: dict[str, Folder]) -> Iterator[Change]:
     """The new majors, each told once; and sensitivity lowered on the way, which no major excuses."""
-    for name, event in folder.all_events().items():
-        released = {m for f in releases.values() if name in f.all_events() for m in f.all_events()[name].versions}
+    for key, event in folder.all_events().items():
+        released = {m for f in releases.values() if key in f.all_events() for m in f.all_events()[key].versions}
         for newer, older in zip(sorted(event.versions)[1:], sorted(event.versions), strict=False):
             after, before = event.versions[newer], event.versions[older]
             yield from _lowered(folder, before, after)
-            if newer not in released and not name.startswith("share."):
+            if newer not in released and key.country is None:
                 yield _new(folder, event, older, newer)
 
 
 def _new(folder: Folder, event: Event, older: int, newer: int) -> Change:
     after = event.versions[newer]
-    readings = folder.readings(event.name)
+    readings = folder.readings(event.key)
     waiting = [c for c, r in readings.items() if newer not in r.versions]
-    written = any(newer in t.spec.events[event.name].versions for t in folder.topics_of(event.name))
+    written = any(newer in t.spec.events[event.name].versions for t in folder.topics_of(event.key))
     subject = f"{event.name} v{newer}"
     if written:
         said = f"version {newer} may be written; version {older} stays readable by an upcaster"
@@ -74,7 +74,7 @@ def _lowered(folder: Folder, before: Version, after: Version) -> Iterator[Change
             said = delta.said.replace("{field}", field)
             order = "Keep it as it was: no new major version lowers what a person was promised."
             line = document.where(delta.place.path)[0]
-            subject = f"{after.name} v{after.major}"
+            subject = f"{after.key} v{after.major}"
             yield Change(Verdict.forbidden, delta.rule, document.name, line, subject, said, order)
 
 
@@ -116,7 +116,7 @@ def _for_ever(prefix: str, old: Folder, version: Version, folder: Folder, catalo
 
 def _stream(prefix: str, old: Folder, version: Version, folder: Folder) -> Iterator[Finding]:
     """A partner's released examples are valid by their own schema and by today's."""
-    event = folder.all_events().get(version.name)
+    event = folder.all_events().get(version.key)
     today = event.versions.get(version.major) if event else None
     for purpose, document in version.schemas():
         schemas = [old.validator(document)]

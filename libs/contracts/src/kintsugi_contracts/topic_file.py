@@ -9,9 +9,9 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from kintsugi_contracts import plain_yaml
 from kintsugi_contracts.base import PURPOSE
 from kintsugi_contracts.errors import ContractError
 
@@ -166,8 +166,8 @@ def topic_files(contracts: Path) -> dict[str, TopicFile]:
     files: dict[str, TopicFile] = {}
     for path in sorted((contracts / "topics").glob("*.yaml")):
         try:
-            topic = TopicFile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-        except yaml.YAMLError as error:
+            topic = TopicFile.model_validate(plain_yaml.read(path))
+        except plain_yaml.YAMLError as error:
             raise ContractError(f"{path}: not YAML: {error}; mend the file") from error
         except ValidationError as error:
             said = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())

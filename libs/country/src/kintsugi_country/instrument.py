@@ -145,11 +145,16 @@ def _worded_in(language: str | None, part: Any) -> Any:
         return [_worded_in(language, each) for each in part]
     if not isinstance(part, dict):
         return part
-    worded = {
-        "label": lambda labels: labels.get(language),
-        "labels": lambda points: {point: labels.get(language) for point, labels in points.items()},
-    }
-    return {key: worded[key](value) if key in worded else _worded_in(language, value) for key, value in part.items()}
+    found: dict[str, Any] = {}
+    for key, value in part.items():
+        match key:
+            case "label":
+                found[key] = value.get(language)
+            case "labels":
+                found[key] = {point: labels.get(language) for point, labels in value.items()}
+            case _:
+                found[key] = _worded_in(language, value)
+    return found
 
 
 def contradictions(instrument: Instrument, languages: tuple[str, ...]) -> Iterator[Mistake]:

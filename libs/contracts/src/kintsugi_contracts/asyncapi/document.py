@@ -60,7 +60,7 @@ class _Channel:
 
     def message(self, version: Version) -> str:
         """The name of a message in this channel and among the components."""
-        return version.type.removeprefix("kintsugi.")
+        return f"{version.key}.v{version.major}"
 
     def written_by(self, party: Party) -> bool:
         """Whether a party is the one that writes here."""
@@ -157,14 +157,13 @@ _RULES = """\
 
 
 def _channels(folder: Folder) -> Iterator[_Channel]:
-    countries = {t.name: stream.country for stream in folder.streams for t in stream.topics}
-    versions = {(version.name, version.major): version for version in folder.versions()}
+    versions = {(version.key, version.major): version for version in folder.versions()}
     for topic in folder.all_topics():
-        declared = [(name, major) for name, entry in topic.spec.events.items() for major in entry.versions]
-        if missing := [f"{name} v{major}" for name, major in declared if (name, major) not in versions]:
+        declared = [(topic.key(name), major) for name, entry in topic.spec.events.items() for major in entry.versions]
+        if missing := [f"{key.name} v{major}" for key, major in declared if (key, major) not in versions]:
             file = folder.path / topic.document.name
             raise ContractError(f"{file}: no schema of {', '.join(missing)}; add it, or correct the versions")
-        yield _Channel(topic, countries.get(topic.name), tuple(versions[each] for each in declared))
+        yield _Channel(topic, topic.country, tuple(versions[each] for each in declared))
 
 
 def _server() -> Node:
@@ -292,10 +291,10 @@ def _table(reads: dict[str, Reading]) -> str:
 
 
 def _message(folder: Folder, channel: _Channel, version: Version, root: str) -> Node:
-    schema, topics = version.schema, folder.topics_of(version.name)
+    schema, topics = version.schema, folder.topics_of(version.key)
     writers = [t.spec.producer for t in topics]
     protective = any(t.spec.events[version.name].protective for t in topics)
-    said = [f"Written by {_listed(writers)}; read by {_listed(folder.readings(version.name), 'nobody yet')}."]
+    said = [f"Written by {_listed(writers)}; read by {_listed(folder.readings(version.key), 'nobody yet')}."]
     if version.sealed:
         said.append(f"Sealed purposes: {_listed(version.sealed)}.")
     if protective:

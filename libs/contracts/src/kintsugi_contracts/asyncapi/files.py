@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from kintsugi_contracts import plain_yaml
 from kintsugi_contracts.asyncapi.document import of_party, parties, platform
 from kintsugi_contracts.folder import Folder
 
@@ -14,27 +13,9 @@ MARK = "# Generated from contracts/ by `python -m kintsugi_contracts.asyncapi`; 
 PLATFORM = "asyncapi.yaml"
 
 
-class _Dumper(yaml.SafeDumper):
-    """Plain YAML: no anchors, lists set in, several lines as they read."""
-
-    def ignore_aliases(self, _data: Any) -> bool:
-        return True
-
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002 - yaml's names
-        super().increase_indent(flow, False)
-
-
-def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
-
-
-_Dumper.add_representer(str, _text)
-
-
 def as_yaml(document: dict[str, Any]) -> str:
     """One document as text."""
-    said: str = yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=116)
-    return MARK + said
+    return MARK + plain_yaml.write(document)
 
 
 def texts(folder: Folder) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kintsugi.envelope import (
+from kintsugi_contracts.limits import (
     CONTENT_TYPE,
     MAX_DEPTH,
     MAX_HEADER_BYTES,
@@ -30,7 +30,7 @@ _EVENT = "0199f3a2-7c1e-7b64-8f0d-3a5b1c9e2d47"
 
 
 def service_trait() -> Schema:
-    """Of every record on a topic of a service, written by :mod:`kintsugi.envelope` and read by it."""
+    """Of every record on a topic of a service, as the kit's envelope writes and reads it."""
     properties = {
         **_common(),
         "ce_id": _text("The event's identifier, a UUIDv7. With `ce_source` it names the event.", _PRINTABLE, _EVENT),

@@ -50,8 +50,8 @@ def _named(folder: Folder) -> Iterator[str]:
     for topic in folder.all_topics():
         yield topic.document.name
     for version in folder.versions():
-        declared = {v for t in folder.topics_of(version.name) for v in t.spec.events[version.name].versions}
-        read = {v for reading in folder.readings(version.name).values() for v in reading.versions}
+        declared = {v for t in folder.topics_of(version.key) for v in t.spec.events[version.name].versions}
+        read = {v for reading in folder.readings(version.key).values() for v in reading.versions}
         if version.major not in declared | read:
             continue
         yield version.document.name
@@ -63,7 +63,7 @@ def _named(folder: Folder) -> Iterator[str]:
 
 def _unlisted(folder: Folder) -> Iterator[Event]:
     """Events that no topic carries: told once, with their schemas."""
-    yield from (e for e in folder.own_events().values() if e.versions and not folder.topics_of(e.name))
+    yield from (e for e in folder.own_events().values() if e.versions and not folder.topics_of(e.key))
 
 
 def _sealing(folder: Folder) -> str:

@@ -49,8 +49,7 @@ class Keywords:
         """What the files of a folder say in words that contracts do not know."""
         yield from self.judge("common", folder.common)
         for version in folder.versions():
-            stream = version.name.startswith("share.")
-            yield from self.judge("stream" if stream else "event", version.document)
+            yield from self.judge("stream" if version.country else "event", version.document)
             for document in version.sealed.values():
                 yield from self.judge("sealed", document)
         for topic in folder.topics.values():

@@ -23,7 +23,7 @@ def findings(folder: Folder) -> Iterator[Finding]:
         yield from _place(version)
         for purpose, document in version.schemas():
             whole = shape(document.data, Place(document.data["$id"], ()), folder.resolve)
-            yield from _inside(folder, whole, sealed=purpose is not None, model=not _is_stream(version))
+            yield from _inside(folder, whole, sealed=purpose is not None, model=version.country is None)
     yield from _unused(folder)
 
 
@@ -44,10 +44,6 @@ def _references(part: object, path: tuple[str | int, ...]) -> Iterator[tuple[tup
             yield (*path, step), value
         else:
             yield from _references(value, (*path, step))
-
-
-def _is_stream(version: Version) -> bool:
-    return version.name.startswith("share.")
 
 
 def _inside(folder: Folder, holder: Shape, *, sealed: bool, model: bool) -> Iterator[Finding]:

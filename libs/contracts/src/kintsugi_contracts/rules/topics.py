@@ -10,7 +10,7 @@ from kintsugi_contracts.catalog import Catalog
 from kintsugi_contracts.consumes import installed
 from kintsugi_contracts.documents import nearest
 from kintsugi_contracts.findings import Finding
-from kintsugi_contracts.folder import Event, Folder, Topic
+from kintsugi_contracts.folder import Event, EventKey, Folder, Topic
 from kintsugi_contracts.topic_changes import CLASSES
 from kintsugi_contracts.topic_file import TopicFile
 
@@ -60,13 +60,13 @@ def _source(service: str, topic: Topic) -> Iterator[Finding]:
         yield topic.document.finding(["config", "retention.ms"], said, 'write "-1"')
 
 
-def _events(topic: Topic, events: dict[str, Event]) -> Iterator[Finding]:
+def _events(topic: Topic, events: dict[EventKey, Event]) -> Iterator[Finding]:
     for name, entry in topic.spec.events.items():
-        known = events[name].versions if name in events else {}
+        known = events[topic.key(name)].versions if topic.key(name) in events else {}
         for major in entry.versions:
             if major not in known:
                 said = f"version {major} of `{name}` has no schema"
-                yield topic.document.finding(("events", name), said, f"add events/{name}/v{major}.schema.json")
+                yield topic.document.finding(("events", name), said, f"add {_home(topic, name)}/v{major}.schema.json")
 
 
 def _nowhere(folder: Folder, topics: Collection[TopicFile]) -> Iterator[Finding]:
@@ -79,8 +79,13 @@ def _nowhere(folder: Folder, topics: Collection[TopicFile]) -> Iterator[Finding]
             yield document.finding(("events", event), said, nearest(event, carried))
 
 
+def _home(topic: Topic, event: str) -> str:
+    """Where the schemas of an event of this topic stand."""
+    return topic.document.name.rpartition("/")[0] if topic.country else f"events/{event}"
+
+
 def _consumers(
-    folder: Folder, topic: Topic, events: dict[str, Event], services: Mapping[str, TopicFile]
+    folder: Folder, topic: Topic, events: dict[EventKey, Event], services: Mapping[str, TopicFile]
 ) -> Iterator[Finding]:
     partners = {s.integrator for s in folder.streams}
     stream = next((s for s in folder.streams if topic in s.topics), None)
@@ -102,14 +107,15 @@ def _consumers(
             continue
         for name, reading in reads.items():
             entry = topic.spec.events.get(name)
-            event = events.get(name)
+            event = events.get(topic.key(name))
             if entry is None or event is None:
                 said = f"{consumer} reads `{name}`, which the topic does not carry"
                 yield topic.finding((*at, name), said, "name an event of `events`")
                 continue
             if missing := sorted(set(reading.versions) - event.versions.keys()):
                 said = f"{consumer} takes version {missing[0]} of `{name}`, which has no schema"
-                yield topic.finding((*at, name), said, f"add events/{name}/v{missing[0]}.schema.json")
+                mend = f"add {_home(topic, name)}/v{missing[0]}.schema.json"
+                yield topic.finding((*at, name), said, mend)
             if missing := sorted(set(entry.versions) - set(reading.versions)):
                 said = f"`{name}` may be written in version {missing[0]}, which {consumer} does not take"
                 mend = f"consumers first: when {consumer} has the model, let it read versions: {list(entry.versions)}"
@@ -141,12 +147,13 @@ def _fields(
             yield topic.finding(at, said, f"list {purpose} in `purposes` of its own topic file, or drop the field")
 
 
-def _sealed(topic: Topic, events: dict[str, Event]) -> Iterator[Finding]:
+def _sealed(topic: Topic, events: dict[EventKey, Event]) -> Iterator[Finding]:
     """Keys for what it seals, and a class that is high enough."""
     highest = "public"
     for name, entry in topic.spec.events.items():
         for major in entry.versions:
-            version = events[name].versions.get(major) if name in events else None
+            event = events.get(topic.key(name))
+            version = event.versions.get(major) if event else None
             if version is None:
                 continue
             for _, document in version.schemas():

@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from rich.console import Console
-from rich.json import JSON
-from rich.padding import Padding
-from rich.table import Table
-from rich.text import Text
-
 from kintsugi_contracts.changes import whole
 from kintsugi_contracts.documents import nearest
 from kintsugi_contracts.errors import ContractError
 from kintsugi_contracts.folder import Folder, Version
 from kintsugi_contracts.shape import Kind, Shape
+from rich.console import Console
+from rich.json import JSON
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
 
 _STYLE = {"public": "green", "internal": "", "personal": "yellow", "special": "red"}
 _WIDE = 100
@@ -26,7 +25,7 @@ def find(folder: Folder, name: str) -> Version:
 
     Raises ContractError when there is none.
     """
-    events = folder.all_events()
+    events = {str(key): event for key, event in folder.all_events().items()}
     bare = name.removeprefix("kintsugi.")
     event, _, major = bare.rpartition(".v")
     if event in events and major.isdecimal() and int(major) in events[event].versions:
@@ -58,7 +57,7 @@ def show(folder: Folder, version: Version, console: Console) -> None:
 def _about(folder: Folder, version: Version) -> Table:
     """Who writes it, who reads what of it, and where it stands."""
     table = Table.grid(padding=(0, 2))
-    topics, readings = folder.topics_of(version.name), folder.readings(version.name)
+    topics, readings = folder.topics_of(version.key), folder.readings(version.key)
     for topic in topics:
         late = "" if version.major in topic.spec.events[version.name].versions else ", but not yet this version"
         table.add_row(Text("written by", style="dim"), f"{topic.spec.producer}, on {topic.name}{late}")

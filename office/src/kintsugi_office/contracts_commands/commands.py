@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
-from rich.console import Console
-
-from kintsugi_contracts import gate, page, report
-from kintsugi_contracts.asyncapi import command as asyncapi
+from kintsugi_contracts import gate
+from kintsugi_contracts.asyncapi.__main__ import bring
 from kintsugi_contracts.errors import ContractError
 from kintsugi_contracts.folder import load
 from kintsugi_contracts.schema_changes import Verdict
+from rich.console import Console
+
+from kintsugi_office.contracts_commands import event_page, report
 
 app = typer.Typer(
     name="contracts",
@@ -125,13 +126,23 @@ def show(
     """Show an event on one page: its fields, how sensitive they are, who writes and who reads it, and an example."""
     try:
         contents = load(folder(contracts))
-        version = page.find(contents, event)
+        version = event_page.find(contents, event)
     except ContractError as error:
         _cannot(error)
-    page.show(contents, version, _console())
+    event_page.show(contents, version, _console())
 
 
-asyncapi.register(app)
+@app.command("asyncapi")
+def asyncapi(
+    contracts: Contracts = None,
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; fail where a document is stale.")] = False,
+) -> None:
+    """Write contracts/asyncapi.yaml and one document per service and partner from the topic files and schemas."""
+    try:
+        path = folder(contracts)
+    except ContractError as error:
+        _cannot(error)
+    raise typer.Exit(bring(path, check=check))
 
 
 def folder(given: Path | None) -> Path:

@@ -7,15 +7,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from rich.console import Console, Group, RenderableType
-from rich.padding import Padding
-from rich.text import Text
-
 from kintsugi_contracts.changes import Change
 from kintsugi_contracts.findings import Finding
 from kintsugi_contracts.folder import Folder
 from kintsugi_contracts.gate import Report
 from kintsugi_contracts.schema_changes import Verdict
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.text import Text
 
 STYLE = {Verdict.fine: "green", Verdict.major: "yellow", Verdict.forbidden: "bold red"}
 _HEADS = {
