@@ -384,7 +384,8 @@ async def test_the_kit_makes_exactly_the_tables_a_service_declares(url: str, app
         there = inspect(connection)
         wrong: list[str] = []
         for table in application.views.tables.values():
-            found = {each["name"]: (str(each["type"]), each["nullable"]) for each in there.get_columns(table.name)}
+            columns = there.get_columns(table.name)
+            found = {each["name"]: (each["type"].compile(connection.dialect), each["nullable"]) for each in columns}
             if found != {each.name: (each.type.compile(connection.dialect), each.nullable) for each in table.c}:
                 wrong.append(f"{table.name}: {found}")
             indexes = {
