@@ -163,12 +163,12 @@ async def asked(running: Running) -> dict[str, Any]:
     return await running.referral()
 
 
-async def test_the_migrations_make_the_tables_that_the_views_write(running: Running) -> None:
+async def test_the_kit_makes_the_tables_that_the_views_write(running: Running) -> None:
     async with running.core.engine.connect() as connection:
         found = await connection.run_sync(
             lambda sync: {
-                name: {column["name"]: column["nullable"] for column in sa.inspect(sync).get_columns(name)}
-                for name in metadata.tables
+                name: {column["name"]: column["nullable"] for column in sa.inspect(sync).get_columns(table.name)}
+                for name, table in metadata.tables.items()
             }
         )
     assert found == {

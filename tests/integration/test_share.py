@@ -44,13 +44,13 @@ async def names(land: Land) -> list[str]:
     return [re.sub(r"kintsugi\.(.*)\.v1", r"\1", each) for each in types]
 
 
-async def test_the_migrations_make_the_tables_that_the_views_write(land: Land) -> None:
+async def test_the_kit_makes_the_tables_that_the_views_write(land: Land) -> None:
     engine = create_async_engine(land.databases["share"])
     async with engine.connect() as connection:
         found = await connection.run_sync(
             lambda sync: {
-                name: {column["name"]: column["nullable"] for column in sa.inspect(sync).get_columns(name)}
-                for name in metadata.tables
+                name: {column["name"]: column["nullable"] for column in sa.inspect(sync).get_columns(table.name)}
+                for name, table in metadata.tables.items()
             }
         )
     await engine.dispose()
