@@ -1,7 +1,11 @@
-"""Picks what the images need out of requirements.lock: ``python infra/container/lock.py`` writes the three lists here.
+"""Picks what the images need out of requirements.lock: ``python infra/container/lock.py`` writes the lists here.
 
 Nothing is resolved anew and nothing is fetched: the entries are those of requirements.lock, hashes included, and who
 needs whom is read from the packages installed beside it. Run it after ``make lock`` and ``make setup``.
+
+``locks/<service>.lock`` is what one service needs, ``locks/jobs.lock`` what the office needs, ``build.lock`` what makes
+wheels. A country's own service: ``python infra/container/lock.py DISTRIBUTION > FOLDER/<service>.lock``, where the
+distribution is installed.
 """
 
 import re
@@ -14,10 +18,8 @@ from packaging.utils import canonicalize_name
 
 HERE = Path(__file__).parent
 PROJECT = HERE.parents[1]
-# What each image is made for. The sandbox is in none of them.
-SERVICE = ("kintsugi-assessment", "kintsugi-intake", "kintsugi-notify", "kintsugi-referral", "kintsugi-share")
-JOBS = (*SERVICE, "kintsugi-office")
-BUILD = ("hatchling",)
+SERVICES = tuple(sorted(path.parent.name for path in PROJECT.glob("services/*/pyproject.toml")))
+HEAD = "# Picked from requirements.lock by infra/container/lock.py; not edited by hand.\n"
 # What the images run on, whatever this machine is: both architectures, and the base image's Python.
 _IMAGE = {
     "implementation_name": "cpython",
@@ -39,7 +41,7 @@ def entries(lock: str) -> dict[str, str]:
 
 
 def needed(roots: tuple[str, ...]) -> set[str]:
-    """Every package these need on Linux, themselves included, extras followed."""
+    """Every package of others that these need on Linux, extras followed."""
     todo = [Requirement(root) for root in roots]
     seen: set[tuple[str, frozenset[str]]] = set()
     while todo:
@@ -56,16 +58,22 @@ def needed(roots: tuple[str, ...]) -> set[str]:
     return {name for name, _ in seen if not name.startswith("kintsugi-")}
 
 
-def written() -> dict[str, str]:
-    """The content of each list, by file name."""
+def picked(*roots: str) -> str:
+    """The list of what these distributions need. Raises KeyError for a package that requirements.lock does not hold."""
     locked = entries((PROJECT / "requirements.lock").read_text(encoding="utf-8"))
-    service = needed(SERVICE)
-    lists = {"service.lock": service, "jobs.lock": needed(JOBS) - service, "build.lock": needed(BUILD)}
-    head = "# Picked from requirements.lock by infra/container/lock.py; not edited by hand.\n"
-    return {name: head + "".join(locked[package] for package in sorted(names)) for name, names in lists.items()}
+    return HEAD + "".join(locked[package] for package in sorted(needed(roots)))
+
+
+def written() -> dict[str, str]:
+    """The content of each list, by its path here."""
+    lists = {f"locks/{name}.lock": picked(f"kintsugi-{name}") for name in SERVICES}
+    return lists | {"locks/jobs.lock": picked("kintsugi-office"), "build.lock": picked("hatchling")}
 
 
 if __name__ == "__main__":
+    if sys.argv[1:]:
+        sys.stdout.write(picked(*sys.argv[1:]))
+        sys.exit()
     for name, text in written().items():
         (HERE / name).write_text(text, encoding="utf-8")
         sys.stdout.write(f"{name}: {text.count('==')} packages\n")

@@ -60,9 +60,16 @@ def test_each_service_is_handed_its_own_keys_and_no_others(tmp_path: Path, offic
     assert {service for service, name in held if name == "link.key"} == {"referral"}
     assert {service for service, name in held if name == "share.key"} == {"share"}
     assert not any("private" in name for _, name in held)
+    # The broker's container runs as another account, of the same group; Prometheus as one of no group of ours.
+    modes = {"kafka": 0o640, "prometheus": 0o644}
     for file in files:
-        # The broker's container runs as another account, of the same group.
-        assert stat.S_IMODE(file.stat().st_mode) == (0o640 if file.parent.name == "kafka" else 0o600), file
+        assert stat.S_IMODE(file.stat().st_mode) == modes.get(file.parent.name, 0o600), file
+    listed = json.loads((tmp_path / "out" / "prometheus" / "services.json").read_text())
+    assert listed == [
+        {"targets": [f"{service}:8080"], "labels": {"service": service}}
+        for service in ("assessment", "intake", "notify", "referral", "share")
+    ]
+    assert stat.S_IMODE((tmp_path / "out" / "prometheus").stat().st_mode) == 0o755
     before = {file: file.read_bytes() for file in files}
     assert job("secrets", "--into", str(tmp_path / "out"), environment=office).returncode == 0
     assert {file: file.read_bytes() for file in files} == before

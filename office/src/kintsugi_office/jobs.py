@@ -5,6 +5,7 @@ again at any time. They use the functions the embedded office uses, so that both
 """
 
 import asyncio
+import json
 import shlex
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -51,6 +52,10 @@ Server = Annotated[str, typer.Option(envvar="KINTSUGI_POSTGRES", help="host:port
 Yes = Annotated[bool, typer.Option("--yes", help="Grant new rights without asking.")]
 
 SEEN_AS = Path("/run/kintsugi")
+PROMETHEUS = "prometheus"
+SERVICES_FILE = "services.json"
+# Where every service's image listens.
+HTTP_PORT = 8080
 WAIT_SECONDS = 60.0
 _AWAY = (
     OSError,
@@ -79,8 +84,9 @@ def make_secrets(
     """Make the office's keys and passwords, and hand each service its own and no other's.
 
     ``INTO/<service>`` gets ``settings.env``, key files and the password of its user of Kafka. ``INTO/postgres`` and
-    ``INTO/kafka`` get their administrators'. What is there already is kept: a lost key is lost data. A service that
-    would hold keys of another sealed purpose than before needs a person's word: ``--yes``.
+    ``INTO/kafka`` get their administrators'; ``INTO/prometheus`` gets the list of services. What is there already is
+    kept: a lost key is lost data. A service that would hold keys of another sealed purpose than before needs a person's
+    word: ``--yes``.
     """
     layout = Layout.at(data)
     layout.make()
@@ -112,6 +118,7 @@ def make_secrets(
         settings |= _hand_keys(layout, folder, seen_as, held)
         lines = [f"KINTSUGI_{key}={shlex.quote(value)}\n" for key, value in settings.items()]
         _write(folder / "settings.env", "".join(lines))
+    _list_for_prometheus(into / PROMETHEUS, sorted(purposes))
     say(f"Keys and passwords are in {layout.data}, each service's own in {into}.")
 
 
@@ -228,6 +235,13 @@ def _write(path: Path, content: str, *, mode: int = 0o600) -> None:
     draft.write_text(content, encoding="utf-8")
     draft.chmod(mode)
     draft.replace(path)
+
+
+def _list_for_prometheus(folder: Path, names: list[str]) -> None:
+    """What Prometheus asks: each installed service by its name on the network. No secret: any account may read it."""
+    targets = [{"targets": [f"{name}:{HTTP_PORT}"], "labels": {"service": name}} for name in names]
+    _write(folder / SERVICES_FILE, json.dumps(targets), mode=0o644)
+    folder.chmod(0o755)
 
 
 async def _answered(what: str, where: str, work: Callable[[], Awaitable[T]]) -> T:
