@@ -13,7 +13,7 @@ NODE_STAMP := infra/node/node_modules/.ready
 SOURCES := $(subst $() $(),:,$(foreach folder,$(DISTRIBUTIONS),$(folder)/src) .)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status doctor practice test lint docs format slow faults bench lock jars clean
+.PHONY: help setup demo up down status doctor practice test lint docs format slow faults upgrade bench lock jars clean
 
 help: ## List the targets.
 	@echo "Kintsugi. Fictional data only."
@@ -83,6 +83,9 @@ slow: $(STAMP) ## Run the long tests that make test leaves out: each seeded bug 
 
 faults: $(STAMP) ## Break real processes, Kafka and PostgreSQL at random (RUNS=100 SEED=7); build/faults.json.
 	@KINTSUGI_FAULT_RUNS=$(or $(RUNS),20) KINTSUGI_FAULT_SEED=$(or $(SEED),1) $(BIN)/pytest tests/faults --timeout 3600 $(ARGS)
+
+upgrade: $(STAMP) ## Start this release on an office that the earlier one left in the middle of its work, and beside it.
+	@$(BIN)/pytest tests/upgrade $(ARGS)
 
 bench: $(STAMP) ## Measure against the floor and the tutorial way; build/bench.json.
 	@$(BIN)/python -m bench
