@@ -43,8 +43,8 @@ def image(folder: Path, parts: Path, service: str) -> Path:
     (folder / "own.lock").write_text(own_lock(parts, service))
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "kintsugi"], check=True)
     python = folder / "kintsugi" / "bin" / "python"
-    options = ["--require-hashes", "--no-index", "--no-deps", "--quiet", "--find-links", parts]
-    pip = [sys.executable, "-m", "pip", "--python", python, "install"]
+    options = ["--require-hashes", "--no-index", "--no-deps", "--quiet", "--find-links", str(parts)]
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "install"]
     subprocess.run([*pip, *options, "-r", folder / "own.lock"], check=True)
     (packages,) = folder.glob("kintsugi/lib/python*/site-packages")
     for line in (parts / f"{service}.lock").read_text().splitlines():
@@ -92,8 +92,8 @@ def test_a_wheel_that_was_changed_after_its_hash_was_taken_is_refused(parts: Pat
     (tmp_path / "own.lock").write_text(own_lock(changed, "intake"))
     (wheel,) = changed.glob("kintsugi_intake-*.whl")
     wheel.write_bytes(wheel.read_bytes() + b"\0")
-    command = [sys.executable, "-m", "pip", "install", "--dry-run", "--target", tmp_path / "into", "--no-index"]
-    options = ["--no-deps", "--require-hashes", "--find-links", changed, "-r", tmp_path / "own.lock"]
+    command = [sys.executable, "-m", "pip", "install", "--dry-run", "--target", str(tmp_path / "into"), "--no-index"]
+    options = ["--no-deps", "--require-hashes", "--find-links", str(changed), "-r", str(tmp_path / "own.lock")]
     done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert "DO NOT MATCH THE HASHES" in done.stderr

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import os
 import sys
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 from kintsugi_contracts import gate
+from kintsugi_contracts.asyncapi import files
 from kintsugi_contracts.asyncapi.__main__ import bring
+from kintsugi_contracts.catalog import PLATFORM, Catalog
 from kintsugi_contracts.errors import ContractError
-from kintsugi_contracts.folder import load
+from kintsugi_contracts.folder import load, together
 from kintsugi_contracts.schema_changes import Verdict
 from rich.console import Console
 
@@ -53,19 +56,26 @@ def check(
         typer.Option("--against", help="A git reference, such as origin/main: releases must stand as they do there."),
     ] = None,
 ) -> None:
-    """Hold the folder to its rules, and compare it with every release.
+    """Hold the contracts to their rules, and compare them with every release.
 
-    Exit code: 0 may be merged, 1 may not, 2 the check could not run.
+    Without --contracts: the project's folder, and that of every other installed package. Each is compared with its own
+    releases. Exit code: 0 may be merged, 1 may not, 2 the check could not run.
     """
     try:
-        found = gate.check(folder(contracts), against)
+        catalog = Catalog.installed()
+        several = [contracts] if contracts is not None else _all(catalog)
+        reports = {path: gate.check(path, against if path is several[0] else None, catalog) for path in several}
     except (ContractError, OSError) as error:
         _cannot(error)
-    if how is Format.text:
-        report.text(found, _console())
-    else:
-        typer.echo(report.markdown(found) if how is Format.markdown else report.as_json(found), nl=how is Format.json)
-    raise typer.Exit(0 if found.passes else 1)
+    for path, found in reports.items():
+        if how is Format.text:
+            if len(reports) > 1:
+                _console().print(f"{_owner(path, catalog)}:", highlight=False)
+            report.text(found, _console())
+        else:
+            said = report.markdown(found) if how is Format.markdown else report.as_json(found)
+            typer.echo(said, nl=how is Format.json)
+    raise typer.Exit(0 if all(found.passes for found in reports.values()) else 1)
 
 
 @app.command("release")
@@ -136,13 +146,43 @@ def show(
 def asyncapi(
     contracts: Contracts = None,
     check: Annotated[bool, typer.Option("--check", help="Write nothing; fail where a document is stale.")] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="A folder for the documents of everything that is installed.")
+    ] = None,
 ) -> None:
     """Write contracts/asyncapi.yaml and one document per service and partner from the topic files and schemas."""
     try:
+        if out is not None:
+            _write_all(out)
+            return
         path = folder(contracts)
     except ContractError as error:
         _cannot(error)
     raise typer.Exit(bring(path, check=check))
+
+
+def _write_all(out: Path) -> None:
+    """The documents of all that is installed, in a folder of their own."""
+    all_of_it = together(Catalog.installed())
+    wanted = files.texts(all_of_it)
+    out.mkdir(parents=True, exist_ok=True)
+    changed = files.write(replace(all_of_it, path=out), wanted)
+    typer.echo(f"{len(changed)} of {len(wanted)} documents written to {out}")
+
+
+def _all(catalog: Catalog) -> list[Path]:
+    """The project's folder, else the platform's as it is installed; then those of the other packages."""
+    try:
+        first = folder(None)
+    except ContractError:
+        return list(catalog.folders)
+    others = (package.contracts for package in catalog.packages if package.name != PLATFORM)
+    return [first, *(path for path in others if path is not None and path.resolve() != first.resolve())]
+
+
+def _owner(path: Path, catalog: Catalog) -> str:
+    """The package whose contracts lie here; the project's where none does."""
+    return next((each.name for each in catalog.packages if each.contracts == path), "this project")
 
 
 def folder(given: Path | None) -> Path:
