@@ -307,7 +307,7 @@ PLANTED = {
     "agenda, otherwise": "UPDATE agenda SET body = replace(body, 'mail', 'sms') WHERE name = 'survivor/1'",
     "view": f"DELETE FROM {TASKS.name}",
     "view, surplus": f"INSERT INTO {TASKS.name} SELECT * FROM {TASKS.name} LIMIT 1",
-    "view, otherwise": "UPDATE tasks SET due_at = due_at + interval '1 day'",
+    "view, otherwise": f"UPDATE {TASKS.name} SET due_at = due_at + interval '1 day'",
     "view, nobody's": f"INSERT INTO {TASKS.name} VALUES ('case/nobody', 'none', now())",
 }
 
