@@ -180,7 +180,7 @@ def test_every_example_of_the_folder_is_in_the_document_and_every_payload_judges
     whole = bundle(DOCUMENTS["platform"], FOLDER)
     judged = 0
     for version in FOLDER.versions():
-        message = whole["components"]["messages"][version.type.removeprefix("kintsugi.")]
+        message = whole["components"]["messages"][f"{version.key}.v{version.major}"]
         assert [e["payload"] for e in message["examples"]] == [e.document.data for e in version.examples_of("accept")]
         for purpose, _ in version.schemas():
             schema = message["x-sealed"][purpose] if purpose else message["payload"]
