@@ -88,6 +88,13 @@ def _set(*path: str) -> Callable[[Any], Callable[[Any], None]]:
 _MAYBE_TEXT = {"type": ["string", "null"]}
 BREACHES: dict[str, tuple[str, Callable[[Any], None], str, str]] = {
     "free text": (CLOSED, _property("note", _MAYBE_TEXT), "`note` is free text in clear", "seal it"),
+    "another subject than a case": (
+        INTAKE,
+        _set("subjects")(["case", "staff"]),
+        "a topic of the platform carries other subjects than cases",
+        "write [case]",
+    ),
+    "a kind that is none": (INTAKE, _set("subjects")(["Case"]), "/subjects", ""),
     "free text in a list": (
         CLOSED,
         _property("notes", {"type": "array", "items": {"type": "string"}, "maxItems": 3}),

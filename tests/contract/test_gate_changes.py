@@ -157,6 +157,11 @@ def test_there_are_enough_safe_changes_and_no_change_is_no_change(tmp_path: Path
 
 
 MAJOR: dict[str, tuple[str, Edit, str]] = {
+    "subjects of another kind": (
+        INTAKE,
+        put("subjects", value=["case", "staff"]),
+        "records may be about staff, which readers of the release before take for dead letters",
+    ),
     "a field less": (
         OPENED,
         both(drop("properties", "dependants"), drop("required", "dependants")),
@@ -286,6 +291,7 @@ FORBIDDEN: dict[str, tuple[str, Edit, str]] = {
         put("config", "message.timestamp.type", value="CreateTime"),
         "`message.timestamp.type` was LogAppendTime and is CreateTime: what readers may count on",
     ),
+    "subjects gone": (INTAKE, put("subjects", value=["staff"]), "records about case would be dead letters"),
     "a lower class": (INTAKE, put("sensitivity", value="internal"), "`sensitivity` was restricted and is internal"),
     "less protective": (
         INTAKE,

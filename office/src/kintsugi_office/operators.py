@@ -82,7 +82,7 @@ class Operators:
             unasked = f" ({', '.join(silent)} did not answer: kintsugi doctor)" if silent else ""
             raise CannotDo(
                 f"No case begins with '{ref}'{unasked}. Give a case reference such as XA-7K3M2P9Q, or the beginning "
-                "of one or of its subject 'case/...'."
+                "of one or of a subject: 'case/...', 'service/...'."
             )
         lines = await asyncio.gather(*(self._candidate(subject) for subject in found[:_SHOWN]))
         more = "\n  and more" if len(found) >= _SHOWN else ""

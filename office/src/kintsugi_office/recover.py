@@ -58,7 +58,7 @@ def recover(
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Rebuild a stopped service's state, views and agenda from the topics; the topics stay as they are."""
+    """Rebuild a stopped service's state, views and agenda, or a collector's rows, from the topics, which stay."""
     (found,) = services.installed([service])
     layout = Layout.at(data)
     if not layout.data.exists():
@@ -184,6 +184,12 @@ def _quarters() -> Callable[[int, int, int], None]:
 
 
 def _show(report: "Report") -> None:
+    if report.collector:
+        print(
+            f"{report.service}: emptied. It reads its topics again from the first record, at once or when it starts.\n"
+            "How far it is: kintsugi status"
+        )
+        return
     took = f"{report.records:,} records in {report.seconds:.1f} s ({report.rate:,.0f} a second)"
     if report.compared:
         print(f"{report.service}: {report.subjects:,} cases compared with the fold of their log; {took}")

@@ -4,10 +4,10 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # importing the kit takes a second, which only those pay who load a service
-    from kintsugi.application import Application
+    from kintsugi.collector import Wired
 
 GROUP = "kintsugi.services"
 # The order of the flow, for people who read lists; a service that is not named comes last.
@@ -47,10 +47,10 @@ def installed(only: Iterable[str] | None = None) -> list[InstalledService]:
     return sorted(kept, key=lambda service: (_place(service.name), service.name))
 
 
-def load(name: str) -> "Application[Any]":
+def load(name: str) -> "Wired":
     """Import a service and return its wiring. Raises NotInstalled when there is none."""
     for point in entry_points(group=GROUP, name=name):
-        wired: Application[Any] = point.load()
+        wired: Wired = point.load()
         return wired
     raise NotInstalled(f"No service {name!r} is installed. Installed: {', '.join(s.name for s in installed())}.")
 

@@ -7,7 +7,7 @@ its record cannot be applied (the subject is then held), or with the cause alone
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -24,7 +24,7 @@ from kintsugi_contracts.limits import MAX_VALUE_BYTES as MAX_VALUE_BYTES
 Headers = Sequence[tuple[str, bytes | None]]
 
 _PRINTABLE = re.compile(r"[\x21-\x7e]{1,200}")
-_SUBJECT = re.compile(r"[a-z]{1,40}/[\x21-\x7e]{1,150}")
+_SUBJECT = re.compile(r"[a-z][a-z0-9_]{0,39}/[\x21-\x7e]{1,150}")
 _DIGITS = re.compile(r"[0-9]{1,16}")
 _SEEN = re.compile(r"[a-z][a-z0-9_-]{0,39}:[0-9]{1,16}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -84,6 +84,16 @@ class Parsed:
     fault: Cause | None = None
 
 
+def kind_of(subject: str) -> str:
+    """What kind of subject it is: ``case`` in ``case/<id>``."""
+    return subject.partition("/")[0]
+
+
+def is_subject(text: str) -> bool:
+    """Whether this can stand as the subject of an event: a kind, a slash, an opaque printable id."""
+    return _SUBJECT.fullmatch(text) is not None
+
+
 @lru_cache(maxsize=1024)
 def source_of(topic: str) -> str:
     """The only ``ce_source`` that may write to ``topic``: ``/xa/intake`` for ``xa.intake.v1``."""
@@ -138,14 +148,18 @@ def parse_seen(text: str) -> dict[str, int] | None:
     return seen
 
 
-def decode(headers: Headers, *, topic: str, key: bytes | None, value: bytes | None) -> Parsed:
+def decode(
+    headers: Headers, *, topic: str, key: bytes | None, value: bytes | None, kinds: Collection[str] | None = None
+) -> Parsed:
     """Reads a record's envelope. Never raises, whatever the bytes.
 
-    Subject, source, id or sequence unreadable, a source that does not own the topic, or a key that is not the
-    subject: no envelope (dead letter). Anything else wrong: an envelope with the fault that holds its subject.
+    ``kinds`` are those of subject that the topic carries; None for a record whose subject was accepted before.
+    Subject, source, id or sequence unreadable, a subject of another kind, a source that does not own the topic, or a
+    key that is not the subject: no envelope (dead letter). Anything else wrong: an envelope with the fault that holds
+    its subject.
     """
     texts, broken, size = _texts(headers)
-    if cause := _essential_fault(texts, broken, topic, key):
+    if cause := _essential_fault(texts, broken, topic, key, kinds):
         return Parsed(None, cause)
     fault: Cause | None = None
     if size > MAX_HEADER_BYTES or (value is not None and len(value) > MAX_VALUE_BYTES):
@@ -226,7 +240,9 @@ def _texts_one_by_one(headers: Headers) -> tuple[dict[str, str], set[str], int]:
     return texts, broken, size
 
 
-def _essential_fault(texts: Mapping[str, str], broken: set[str], topic: str, key: bytes | None) -> Cause | None:
+def _essential_fault(
+    texts: Mapping[str, str], broken: set[str], topic: str, key: bytes | None, kinds: Collection[str] | None
+) -> Cause | None:
     if broken & _ESSENTIAL:
         return Cause.header_unreadable
     if not _PRINTABLE.fullmatch(texts.get("ce_id", "")):
@@ -234,7 +250,7 @@ def _essential_fault(texts: Mapping[str, str], broken: set[str], topic: str, key
     if texts.get("ce_source") != source_of(topic):
         return Cause.source_mismatch
     subject = texts.get("ce_subject", "")
-    if not _SUBJECT.fullmatch(subject):
+    if not is_subject(subject) or (kinds is not None and kind_of(subject) not in kinds):
         return Cause.subject_unreadable
     digits = texts.get("ce_sequence", "")
     if not _DIGITS.fullmatch(digits) or not 1 <= int(digits) <= MAX_SEQUENCE:

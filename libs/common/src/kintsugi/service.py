@@ -115,6 +115,8 @@ class Handler:
     seals: frozenset[str]
     requires: tuple[Policy, ...] = ()
     creates: bool = False
+    subject: str = "case"
+    named: Callable[[Any], str] | None = None
     tightens: bool = False
     on_withheld: WithheldDecide | None = None
 
@@ -249,15 +251,21 @@ class Service(Generic[S]):
         command: type[BaseModel],
         *,
         creates: bool = False,
+        subject: str = "case",
+        named: Callable[[Any], str] | None = None,
         tightens: bool = False,
         reads: Iterable[str] = (),
         seals: Iterable[str] = (),
         requires: Sequence[Policy] = (),
     ) -> Callable[[Decide], Handler]:
-        """Registers the decision on a command. ``creates`` makes the subject; ``tightens`` is accepted on hold."""
-        return self._register(
-            self.commands, command, reads=reads, seals=seals, requires=requires, creates=creates, tightens=tightens
-        )
+        """Registers the decision on a command. ``creates`` makes the subject; ``tightens`` is accepted on hold.
+
+        A created subject is of the kind ``subject``, which the service's topic file must name. Its id is a new uuid4,
+        or ``named(command)``: opaque, never anything personal. Where that subject is there already, the decision is
+        taken on it as it stands.
+        """
+        options = {"creates": creates, "subject": subject, "named": named, "tightens": tightens}
+        return self._register(self.commands, command, reads=reads, seals=seals, requires=requires, **options)
 
     def due(self, name: str, *, seals: Iterable[str] = ()) -> Callable[[Decide], Handler]:
         """Registers the decision on deadlines named ``name`` or ``name/…``: ``(entry name, state, ctx)``."""

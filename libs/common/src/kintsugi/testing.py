@@ -21,7 +21,7 @@ from typing import Any, Generic, TypeVar
 import uuid_utils
 from kintsugi_contracts.base import Event, Plaintext, Sealed
 from kintsugi_contracts.catalog import Catalog, EventPackage
-from kintsugi_contracts.topic_file import EVENT_TYPE
+from kintsugi_contracts.topic_file import CASE, EVENT_TYPE
 from pydantic import BaseModel
 
 from kintsugi.agenda import Agenda, Deadline, Message, Outcome, Postpone, Refuse, Send
@@ -94,13 +94,19 @@ class Scenario(Generic[S]):
         resources: Any = None,
         caller: Any = None,
     ) -> None:
-        self.stepper = Stepper(service, Office(country, pack or Deadlines(), resources), RandomKeys())
+        kinds = {handler.subject for handler in service.commands.values() if handler.creates} or set(CASE)
+        self.kinds = tuple(sorted(kinds))
+        self.stepper = Stepper(service, Office(country, pack or Deadlines(), resources, self.kinds), RandomKeys())
         self.now = now
         self.caller = caller
 
     def given(self, *events: Event) -> Given[S]:
-        """A subject to which these happened, in this order. Events of other services carry their own counters."""
-        given = Given(self, Subject(SUBJECT, Progress(), self.stepper.service.state()), self.now)
+        """A subject to which these happened, in this order. Events of other services carry their own counters.
+
+        It is a case, or of the first kind that the service's commands create.
+        """
+        id_ = SUBJECT if "case" in self.kinds else SUBJECT.replace("case", self.kinds[0])
+        given = Given(self, Subject(id_, Progress(), self.stepper.service.state()), self.now)
         for event in events:
             given = given.after(event)
         return given

@@ -14,11 +14,12 @@ from typing import Any, Generic
 import uuid_utils
 from kintsugi_contracts.base import Event, Plaintext, Sealed
 from kintsugi_contracts.catalog import EVERY
+from kintsugi_contracts.topic_file import CASE
 from kintsugi_events import StaffTaskRequested
 from pydantic import BaseModel
 
 from kintsugi.agenda import Agenda, Outcome
-from kintsugi.envelope import MAX_VALUE_BYTES, Envelope, source_of
+from kintsugi.envelope import MAX_VALUE_BYTES, Envelope, kind_of, source_of
 from kintsugi.sealing import Erased
 from kintsugi.service import CASE_ON_HOLD, Context, Handler, Rejected, S, Service, Withheld
 from kintsugi.subject import Progress, advance, emitted
@@ -72,11 +73,15 @@ class OversizeEvent(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Office:
-    """Where a service runs: country, reference data, and how its events are named on Kafka."""
+    """Where a service runs: country, reference data, and how its events are named on Kafka.
+
+    ``kinds`` are those of subject that the service's own topic carries.
+    """
 
     country: str
     pack: Any
     resources: Any = None
+    kinds: tuple[str, ...] = CASE
 
     def topic(self, service: str) -> str:
         """The topic that ``service`` alone writes."""
@@ -207,6 +212,11 @@ class Stepper(Generic[S]):
     def _envelope(self, subject: Subject[S], event: Event, now: datetime, causation: Causation) -> Envelope:
         if event.service not in (EVERY, self.service.name):
             raise TypeError(f"service '{self.service.name}' may not emit {event.type}")
+        if kind_of(subject.id) not in self.office.kinds:
+            raise TypeError(
+                f"service '{self.service.name}' may not emit {event.type} about {subject.id}: its topic carries "
+                f"{', '.join(self.office.kinds)}; name the kind under 'subjects' in its topic file"
+            )
         topic = self.office.topic(self.service.name)
         id_ = str(uuid_utils.uuid7())
         flow = subject.progress.flow or id_

@@ -16,7 +16,7 @@ from typing import Any
 
 from kintsugi_contracts.base import Event
 from kintsugi_contracts.errors import ContractError
-from kintsugi_contracts.topic_file import EVENT_TYPE, Declarations, TopicFile, topic_files
+from kintsugi_contracts.topic_file import CASE, EVENT_TYPE, Declarations, TopicFile, topic_files
 
 GROUP = "kintsugi.contracts"
 PLATFORM = "kintsugi-events"
@@ -97,6 +97,16 @@ class Catalog:
     def topics(self) -> dict[str, TopicFile]:
         """Every topic file by service."""
         return {name: topic for package in self.packages for name, topic in package.topics.items()}
+
+    def kinds(self, service: str) -> tuple[str, ...]:
+        """The kinds of subject that the topic of a service carries; `case` alone where its file is not installed."""
+        topic = self.topics.get(service)
+        return topic.subjects if topic else CASE
+
+    @cached_property
+    def platform(self) -> frozenset[str]:
+        """The platform's own services."""
+        return frozenset(name for each in self.packages if each.name == PLATFORM for name in each.topics)
 
     def beside(self, event: type[Event]) -> frozenset[str]:
         """The services of packages other than the platform's whose topic carries an event."""

@@ -47,6 +47,7 @@ def compare(old: TopicFile, new: TopicFile) -> list[Said]:
         *_config(old, new),
         *_sensitivity(old, new),
         *_events(old, new),
+        *_subjects(old, new),
         *_access(old, new),
     ]
 
@@ -150,6 +151,15 @@ def _reads(old: TopicFile, new: TopicFile) -> Iterator[Said]:
 
 def _names(fields: list[str]) -> str:
     return ", ".join(f"`{f}`" for f in fields)
+
+
+def _subjects(old: TopicFile, new: TopicFile) -> Iterator[Said]:
+    if gone := sorted(set(old.subjects) - set(new.subjects)):
+        said = f"records about {', '.join(gone)} would be dead letters, also those that stand on the topic already"
+        yield "subjects-removed", Verdict.forbidden, ("subjects",), said
+    if added := sorted(set(new.subjects) - set(old.subjects)):
+        said = f"records may be about {', '.join(added)}, which readers of the release before take for dead letters"
+        yield "subjects-added", Verdict.major, ("subjects",), said
 
 
 def _access(old: TopicFile, new: TopicFile) -> Iterator[Said]:

@@ -17,6 +17,10 @@ from kintsugi_contracts.errors import ContractError
 
 EVENT_TYPE = re.compile(r"kintsugi\.([a-z][a-z0-9_]*\.[a-z][a-z0-9_]*)\.v([1-9][0-9]{0,3})")
 """A `ce_type`: the event's name, then its major version."""
+KIND = "^[a-z][a-z0-9_]{0,39}$"
+"""What an event may be about: `case`, `staff`, `agency`, `service`, or a kind of a country's own."""
+CASE = ("case",)
+"""The kinds of subject on a topic whose file does not name them."""
 
 
 class EventEntry(BaseModel):
@@ -98,6 +102,8 @@ class TopicFile(BaseModel):
     config: dict[str, str]
     purposes: tuple[Annotated[str, Field(pattern=PURPOSE)], ...]
     """The sealed purposes whose keys `service` may hold."""
+    subjects: Annotated[tuple[Annotated[str, Field(pattern=KIND)], ...], Field(min_length=1)] = CASE
+    """The kinds of subject its records may be about: `case` in `case/<id>`. A record about another is a dead letter."""
     events: dict[str, EventEntry]
     consumers: dict[str, dict[str, Reading]] = {}
     """Reader to event to what it reads of it: of a partner's stream, and of topic files of earlier releases.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Annotated, Any, Generic, Literal
+from typing import Annotated, Any, Generic
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Path, Response
+from kintsugi_contracts.topic_file import KIND
 from kintsugi_events.common import DiscardReason
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
@@ -20,6 +21,8 @@ from kintsugi.operations.repair import Repair
 from kintsugi.service import S
 from kintsugi.shell.core import Core
 
+Kind = Annotated[str, Path(pattern=KIND)]
+"""What kind of subject: ``case`` in ``case/<id>``."""
 Operator = Annotated[Caller, Depends(require("operator"))]
 Supervisor = Annotated[Caller, Depends(require("supervisor"))]
 _AUDIT = text("INSERT INTO audit (actor, action, subject, detail) VALUES (:actor, :action, NULL, :detail)")
@@ -152,25 +155,25 @@ class Operations(Generic[S]):
     async def find(self, ref: str, _operator: Operator) -> list[str]:
         """Subjects by a reference or its beginning."""
         async with self._core.engine.connect() as connection:
-            return await queries.find(connection, self._core.views, ref[:200])
+            return await queries.find(connection, self._core.views, ref[:200], self._core.office.kinds)
 
-    async def story(self, kind: Literal["case"], id: str, _operator: Operator) -> dict[str, Any]:
-        """The course of one case in this service."""
+    async def story(self, kind: Kind, id: str, _operator: Operator) -> dict[str, Any]:
+        """The course of one subject in this service."""
         async with self._core.engine.connect() as connection:
             found = await queries.story(connection, f"{kind}/{id}")
         if found is None:
             raise Problem(404, "not_found", "No such case", f"'{self._core.name}' has not heard of it.")
         return found
 
-    async def release(self, kind: Literal["case"], id: str, body: ReleaseBody, operator: Operator) -> dict[str, Any]:
+    async def release(self, kind: Kind, id: str, body: ReleaseBody, operator: Operator) -> dict[str, Any]:
         """Ends a hold; what lined up is applied in order."""
         return await self._repair.release(f"{kind}/{id}", _actor(operator), body.without)
 
-    async def discard(self, kind: Literal["case"], id: str, body: DiscardBody, operator: Operator) -> dict[str, Any]:
+    async def discard(self, kind: Kind, id: str, body: DiscardBody, operator: Operator) -> dict[str, Any]:
         """Gives up the input at which the case is held."""
         return await self._repair.discard(f"{kind}/{id}", _actor(operator), body.reason, body.at)
 
-    async def lift(self, kind: Literal["case"], id: str, supervisor: Supervisor) -> dict[str, Any]:
+    async def lift(self, kind: Kind, id: str, supervisor: Supervisor) -> dict[str, Any]:
         """Lets a blocked case go on."""
         return await self._repair.lift(f"{kind}/{id}", _actor(supervisor))
 

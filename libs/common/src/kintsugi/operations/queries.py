@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -170,12 +172,12 @@ async def dead_letter(connection: AsyncConnection, place: tuple[str, int, int]) 
     }
 
 
-async def find(connection: AsyncConnection, views: Views[Any], ref: str) -> list[str]:
-    """The subjects a person may mean by a case reference, a subject, or the beginning of either."""
+async def find(connection: AsyncConnection, views: Views[Any], ref: str, kinds: Collection[str]) -> list[str]:
+    """The subjects a person may mean by a case reference, a subject of these kinds, or the beginning of either."""
     plain = "".join(letter for letter in ref if letter.isalnum() or letter in "-/")
-    uuid_part = plain.removeprefix("case/").lower()
-    rows = await connection.execute(SUBJECTS_LIKE, {"prefix": f"case/{uuid_part}%"})
-    found = {row.subject for row in rows} if uuid_part else set()
+    found = set[str]()
+    for prefix in _prefixes(ref, kinds):  # one by one: only a single pattern is looked up in the index
+        found |= {row.subject for row in await connection.execute(SUBJECTS_LIKE, {"prefix": prefix})}
     for table in views.tables.values():
         if "case_ref" in table.c and plain:
             query = select(table.c.subject).where(table.c.case_ref.like(f"{plain.upper()}%")).distinct().limit(20)
@@ -183,11 +185,31 @@ async def find(connection: AsyncConnection, views: Views[Any], ref: str) -> list
     return sorted(found)
 
 
+def _prefixes(ref: str, kinds: Collection[str]) -> list[str]:
+    """The beginnings of subjects that a reference may stand for, as LIKE has them. A bare id may be of any kind."""
+    kind, slash, id_ = ref.partition("/")
+    if not slash:
+        kind, id_ = "", ref
+    if not id_ or not id_.isascii() or not id_.isprintable():
+        return []
+    # Ids that we make are in lower case; those that a command gives need not be.
+    return [
+        _escaped(f"{each}/{form}") + "%"
+        for each in kinds
+        if not slash or each == kind
+        for form in sorted({id_, id_.lower()})
+    ]
+
+
+def _escaped(text_: str) -> str:
+    return re.sub(r"([\\%_])", r"\\\1", text_)
+
+
 async def story(connection: AsyncConnection, subject: str) -> dict[str, Any] | None:
     """Everything this service knows of one subject's course: inputs, own events, what is owed, where it stands."""
     row = (await connection.execute(SUBJECT, {"subject": subject})).mappings().first()
     if row is None:
-        return None
+        return await _collected(connection, subject)
     progress = load_progress(row["progress"], row["sequence"], row["hold"], row["waiting"])
     hold = progress.hold
     own: list[dict[str, Any]] = []
@@ -217,6 +239,30 @@ async def story(connection: AsyncConnection, subject: str) -> dict[str, Any] | N
         "agenda": [_row(each) for each in (await connection.execute(AGENDA, {"subject": subject})).mappings()],
         "inputs": [_row(each) for each in (await connection.execute(INPUTS, {"subject": subject})).mappings()],
         "own": own,
+    }
+
+
+async def _collected(connection: AsyncConnection, subject: str) -> dict[str, Any] | None:
+    """What is known of a subject without a row of its own: the records about it that were taken or ignored."""
+    inputs = [_row(each) for each in (await connection.execute(INPUTS, {"subject": subject})).mappings()]
+    if not inputs:
+        return None
+    cursors: dict[str, int] = {}
+    for each in inputs:
+        cursors[each["source"]] = max(each["sequence"], cursors.get(each["source"], 0))
+    return {
+        "subject": subject,
+        "status": "ok",
+        "version": 0,
+        "sequence": 0,
+        "cursors": cursors,
+        "hold": None,
+        "held_since": None,
+        "waiting": 0,
+        "waiting_since": None,
+        "agenda": [],
+        "inputs": inputs,
+        "own": [],
     }
 
 

@@ -6,13 +6,14 @@ has exactly one row in ``inputs``; from it on none has, since the consumer reads
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic
 
 from kintsugi_contracts.catalog import Catalog
 from kintsugi_contracts.causes import Cause
 
+from kintsugi.envelope import kind_of
 from kintsugi.recovery.fold import Folded
 from kintsugi.recovery.log import Entry, History
 from kintsugi.service import S, Service
@@ -48,7 +49,10 @@ class Ledger(Generic[S]):
         folded: Mapping[str, Folded[S]],
         known: Mapping[Place, str],
         catalog: Catalog,
+        kinds: Collection[str],
     ) -> None:
+        """``kinds`` are those of subject that the service has rows for."""
+        self._kinds = kinds
         self._service = service
         self._catalog = catalog
         self._histories = histories
@@ -85,6 +89,8 @@ class Ledger(Generic[S]):
         envelope, record = entry.parsed.envelope, entry.record
         if envelope is None:
             return "dead", entry.parsed.fault or Cause.unknown
+        if kind_of(envelope.subject) not in self._kinds:
+            return "ignored", None
         folded = self._folded.get(envelope.subject)
         history = self._histories.get(envelope.subject)
         if folded is None or history is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -74,8 +74,9 @@ class Slice:
 class Log:
     """A consumer without a group: it leaves no trace on Kafka. ``async with Log(...) as log: await log.read(3)``."""
 
-    def __init__(self, cluster: Cluster, topics: Sequence[str]) -> None:
-        self._topics = list(topics)
+    def __init__(self, cluster: Cluster, topics: Mapping[str, Collection[str]]) -> None:
+        """``topics`` give the kinds of subject that each carries."""
+        self._topics = topics
         self._consumer = AIOKafkaConsumer(
             **cluster.client(),
             enable_auto_commit=False,
@@ -125,7 +126,7 @@ class Log:
                 into = read.entries[place.topic]
                 for each in records:
                     if each.offset < ends[place]:
-                        into.append(_entry(each))
+                        into.append(_entry(each, self._topics[place.topic]))
             for place in list(left):
                 if await self._consumer.position(place) >= ends[place]:
                     left.discard(place)
@@ -133,7 +134,7 @@ class Log:
         return read
 
 
-def _entry(each: object) -> Entry:
+def _entry(each: object, kinds: Collection[str]) -> Entry:
     record = Record(
         each.topic,  # type: ignore[attr-defined]
         each.partition,  # type: ignore[attr-defined]
@@ -143,4 +144,5 @@ def _entry(each: object) -> Entry:
         each.headers,  # type: ignore[attr-defined]
         each.timestamp,  # type: ignore[attr-defined]
     )
-    return Entry(record, decode(record.headers, topic=record.topic, key=record.key, value=record.value))
+    said = decode(record.headers, topic=record.topic, key=record.key, value=record.value, kinds=kinds)
+    return Entry(record, said)

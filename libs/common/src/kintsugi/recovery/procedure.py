@@ -18,7 +18,9 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from kintsugi.application import Application
+from kintsugi.collector import Collector
 from kintsugi.partitioning import PARTITIONS
+from kintsugi.recovery.collected import rebuild
 from kintsugi.recovery.comparing import Comparison, Difference
 from kintsugi.recovery.fold import CannotFold, Fold, Folded
 from kintsugi.recovery.ledger import Ledger
@@ -54,6 +56,7 @@ class Report:
     ``records`` were read, ``events`` folded. ``left`` inputs are for the consumer to decide. ``published`` own events
     were on the topic and unknown to the database. ``unknown`` sends to survivors may have left before and are not
     repeated. ``overtaken`` unsent events lost their number to another one and are gone; the audit names them.
+    ``collector``: its rows were emptied, and it reads its topics again by itself.
     """
 
     service: str
@@ -67,6 +70,7 @@ class Report:
     overtaken: int = 0
     absent: int = 0
     seconds: float = 0.0
+    collector: bool = False
     differences: list[Difference] = field(default_factory=list)
 
     @property
@@ -76,7 +80,7 @@ class Report:
 
 
 async def recover(
-    application: Application[S],
+    application: Application[S] | Collector,
     settings: Settings,
     *,
     compare: bool = False,
@@ -86,7 +90,16 @@ async def recover(
 
     The rebuild is one transaction: it happens whole, or nothing is changed. A comparison reads a snapshot and may
     run beside the service, when nothing is on its way. Raises RecoveryRefused, LogIncomplete and CannotFold.
+    A collector is emptied, also while it runs, and reads its topics again by itself; it has nothing to compare.
     """
+    if isinstance(application, Collector):
+        if compare:
+            raise RecoveryRefused(
+                f"'{application.name}' is a collector: it folds no state that could be compared. To make its rows "
+                f"again: kintsugi recover {application.name}"
+            )
+        await rebuild(application, settings.database_url.get_secret_value())
+        return Report(application.name, compared=False, collector=True)
     with _without_collections():
         return await Recovery(application, settings, progress).run(compare=compare)
 
@@ -102,7 +115,9 @@ class Recovery(Generic[S]):
         self._progress = progress
         office = Office(settings.country, None)
         self._own = office.topic(application.name)
-        self._sources = sorted(office.topic(name) for name in application.service.sources(self._catalog))
+        names = application.service.sources(self._catalog)
+        self._sources = sorted(office.topic(name) for name in names)
+        self._kinds = {office.topic(name): self._catalog.kinds(name) for name in (application.name, *names)}
         self._fold = Fold(application.service, self._catalog)
 
     async def run(self, *, compare: bool) -> Report:
@@ -164,7 +179,8 @@ class Recovery(Generic[S]):
             folded[subject] = each
             report.events += each.events
             report.absent += len(each.absent)
-        ledger = Ledger(self._service, histories, folded, standing.inputs, self._catalog)
+        kinds = self._kinds[self._own]
+        ledger = Ledger(self._service, histories, folded, standing.inputs, self._catalog, kinds)
         account = ledger.account({topic: (read.entries[topic], read.ends[topic]) for topic in self._sources})
         await swap.subjects(read.partition, list(folded.values()), standing.subjects)
         await swap.inputs(read.partition, account)
@@ -214,7 +230,7 @@ class Recovery(Generic[S]):
         return [numbers[number] for number in sorted(numbers)]
 
     async def _slices(self, report: Report) -> AsyncGenerator[Slice, None]:
-        async with Log(self._settings.cluster(), [self._own, *self._sources]) as log:
+        async with Log(self._settings.cluster(), self._kinds) as log:
             for partition in range(PARTITIONS):
                 read = await log.read(partition)
                 report.records += sum(len(entries) for entries in read.entries.values())

@@ -14,8 +14,7 @@ from aiokafka.errors import UnknownTopicOrPartitionError
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from kintsugi.application import Application
-from kintsugi.envelope import decode
+from kintsugi.collector import Wired
 from kintsugi.kafka import Cluster
 from kintsugi.partitioning import PARTITIONS
 from kintsugi.shell.core import Core, LostState
@@ -70,7 +69,7 @@ def engine_of(url: str, name: str, *, size: int = 10, views: Views[Any] | None =
     return engine
 
 
-async def ready(engine: AsyncEngine, application: Application[Any], beat: Callable[[], None]) -> bytes:
+async def ready(engine: AsyncEngine, application: Wired, beat: Callable[[], None]) -> bytes:
     """Waits until the database answers, and makes its tables of views; returns the secret that keys request digests.
 
     Raises CannotStart for a wrong revision and for a state that another release folded.
@@ -95,7 +94,7 @@ async def ready(engine: AsyncEngine, application: Application[Any], beat: Callab
             wait = min(wait * 2, 5.0)
 
 
-async def _checked(engine: AsyncEngine, application: Application[Any]) -> bytes:
+async def _checked(engine: AsyncEngine, application: Wired) -> bytes:
     name, fold_version = application.name, application.service.fold_version
 
     def problem(connection: Connection) -> str | None:
@@ -143,7 +142,7 @@ async def compare_with_own_topic(core: Core[Any], cluster: Cluster) -> None:
         while left:
             for place, records in (await consumer.getmany(timeout_ms=500, max_records=2000)).items():
                 for record in records:
-                    said = decode(record.headers, topic=record.topic, key=record.key, value=record.value).envelope
+                    said = core.parsed(record).envelope
                     if said is not None:
                         counters[said.subject] = max(said.sequence, counters.get(said.subject, 0))
                 if records and records[-1].offset + 1 >= ends[place]:

@@ -16,10 +16,10 @@ from kintsugi_contracts.catalog import Catalog
 from starlette.types import ASGIApp, Receive, Scope
 from starlette.types import Send as AsgiSend
 
-from kintsugi.application import Application
 from kintsugi.auth import Verifier, issuer_of
 from kintsugi.channels import close
 from kintsugi.clock import BusinessClock
+from kintsugi.collector import Collector, Wired
 from kintsugi.http.factory import create_app
 from kintsugi.http.health import Health
 from kintsugi.http.liveness import Watchdog
@@ -39,6 +39,7 @@ from kintsugi.secrets import read_key_file
 from kintsugi.settings import Profile, Settings
 from kintsugi.shell.batches import Batches
 from kintsugi.shell.catching_up import LOOK_SECONDS, CatchUp
+from kintsugi.shell.collecting import Collecting
 from kintsugi.shell.core import Core
 from kintsugi.shell.deadlines import Deadlines
 from kintsugi.shell.gaps import Gaps
@@ -67,15 +68,20 @@ _UNWATCHED = frozenset({"housekeeping", "figures", "redeployed"})
 class ServiceProcess:
     """Everything of one service in this process. Several may share a process; each has its own of everything."""
 
-    def __init__(self, application: Application[Any], settings: Settings, watchdog: Watchdog) -> None:
-        catalog = Catalog.installed()
+    def __init__(
+        self, application: Wired, settings: Settings, watchdog: Watchdog, catalog: Catalog | None = None
+    ) -> None:
+        """``catalog`` is that of the installed packages where none is given."""
+        catalog = catalog or Catalog.installed()
         self.name = application.name
         self._application = application = application.within(catalog)
         self._settings = settings
         self._watchdog = watchdog
         self._version = importlib.metadata.version("kintsugi-common")
+        self._collects = isinstance(application, Collector)
         pack = packs.load(settings.countries / settings.country, catalog.declared)
         _known_policies(application, pack)
+        _known_subjects(application, catalog)
         reads_declared(application.service, catalog)
         self._metrics = Metrics(self.name, self._version)
         self._tracing = Tracing.from_environment(
@@ -89,7 +95,7 @@ class ServiceProcess:
         self._core: Core[Any] = Core(
             service=application.service,
             views=application.views,
-            office=Office(settings.country, pack, application.resources(settings, pack)),
+            office=Office(settings.country, pack, application.resources(settings, pack), catalog.kinds(self.name)),
             engine=self._engine,
             keyring=self._keyring,
             tracing=self._tracing,
@@ -104,7 +110,7 @@ class ServiceProcess:
         self._consumption: Consumption[Any] = Consumption(
             self._core,
             self._clock,
-            Batches(self._core, self._clock, settings.batch_size),
+            self._batches(settings.batch_size),
             self._cluster,
             batch_size=settings.batch_size,
             session_timeout_ms=settings.session_timeout_ms,
@@ -118,15 +124,21 @@ class ServiceProcess:
         self._catch_up: CatchUp[Any] = CatchUp(self._core)
         release = release_of(self.name, application.service.fold_version)
         redeployed = Redeployed(self._core, Repair(self._core, self._clock), release)
-        self._loops = [
+        self._wakened = [
             Loop("deadlines", self._owed.fire, OWED_SECONDS),
             Loop("sends", self._owed.send, OWED_SECONDS),
-            Loop("gaps", self._owed.look_for_gaps, GAP_SECONDS),
+        ]
+        self._loops = [
             Loop("housekeeping", self._tidy, TIDY_SECONDS),
-            Loop("views", self._catch_up.step, LOOK_SECONDS),
-            Loop("redeployed", redeployed.step, RELEASE_EVERY_SECONDS),
             Loop("figures", Figures(self._core, self._consumption.lag).set, FIGURES_SECONDS),
         ]
+        if not self._collects:
+            self._loops += [
+                *self._wakened,
+                Loop("gaps", self._owed.look_for_gaps, GAP_SECONDS),
+                Loop("views", self._catch_up.step, LOOK_SECONDS),
+                Loop("redeployed", redeployed.step, RELEASE_EVERY_SECONDS),
+            ]
         self._health = Health()
         self._in_flight = 0
         self._started = False
@@ -148,17 +160,20 @@ class ServiceProcess:
         self._tasks.append(asyncio.create_task(self._serve(self._server), name=f"{self.name}-http"))
         secret = await ready(self._engine, self._application, self._beat("start"))
         await self._keyring_ready()
-        await self._own_topic_ready()
+        if not self._collects:
+            await self._own_topic_ready()
         self._started = True
-        self._relay.beat = self._beat("relay")
-        self._spawn(self._relay.run(), "relay")
+        if not self._collects:
+            self._relay.beat = self._beat("relay")
+            self._spawn(self._relay.run(), "relay")
         self._consumption.beat = self._beat("consumer")
         await self._consumption.start()
         for loop in self._loops:
             if loop.name not in _UNWATCHED:
                 loop.beat = self._beat(loop.name)
             self._spawn(loop.run(), loop.name)
-        await self._views_filled()
+        if not self._collects:
+            await self._views_filled()
         app.state.executor = Requests(self._core, self._clock, secret)
         self._watchdog.rest(f"{self.name}-start")
         if self._exports is not None:
@@ -191,6 +206,11 @@ class ServiceProcess:
         await self._engine.dispose()
         await asyncio.to_thread(self._tracing.shutdown)
         log.info("service_stopped", service=self.name)
+
+    def _batches(self, size: int) -> Batches[Any]:
+        if isinstance(self._application, Collector):
+            return Collecting(self._core, self._clock, size, self._application)
+        return Batches(self._core, self._clock, size)
 
     def _app(self) -> FastAPI:
         live = Live(
@@ -275,7 +295,7 @@ class ServiceProcess:
         if emitted:
             self._bell.ring()
         if owed:
-            for loop in self._loops[:2]:
+            for loop in self._wakened:
                 loop.wake()
 
     async def _resend(self, since: datetime) -> int:
@@ -325,7 +345,7 @@ class ServiceProcess:
         return None
 
 
-def _known_policies(application: Application[Any], pack: packs.Pack) -> None:
+def _known_policies(application: Wired, pack: packs.Pack) -> None:
     """Raises CannotStart where the country tightens by a policy that the service does not have."""
     for handler, names in pack.country.policies.get(application.name, {}).items():
         if unknown := set(names) - set(application.service.tightening):
@@ -333,6 +353,17 @@ def _known_policies(application: Application[Any], pack: packs.Pack) -> None:
             raise CannotStart(
                 f"service '{application.name}': country.yaml tightens '{handler}' by {', '.join(sorted(unknown))}, "
                 f"which this service does not have; it has: {known}"
+            )
+
+
+def _known_subjects(application: Wired, catalog: Catalog) -> None:
+    """Raises CannotStart where a command makes subjects that the service's own topic may not carry."""
+    carried = catalog.kinds(application.name)
+    for handler in application.service.commands.values():
+        if handler.creates and handler.subject not in carried:
+            raise CannotStart(
+                f"service '{application.name}': '{handler.name}' creates subjects '{handler.subject}/…', and its topic "
+                f"carries {', '.join(carried)}: name '{handler.subject}' under 'subjects' in its topic file"
             )
 
 

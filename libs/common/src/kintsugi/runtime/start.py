@@ -13,8 +13,8 @@ import structlog
 from kintsugi_country import PackError
 
 from kintsugi import failpoints, logs
-from kintsugi.application import Application
 from kintsugi.auth import AuthError
+from kintsugi.collector import Wired
 from kintsugi.http.liveness import LivenessServer, Watchdog, beat_event_loop
 from kintsugi.kafka import Protocol
 from kintsugi.keyring import KeyringError
@@ -58,9 +58,9 @@ def main(*names: str) -> None:
         sys.exit(REFUSED)
 
 
-def _application(name: str) -> Application[Any]:
+def _application(name: str) -> Wired:
     for point in entry_points(group=GROUP, name=name):
-        found: Application[Any] = point.load()
+        found: Wired = point.load()
         return found
     known = sorted(point.name for point in entry_points(group=GROUP))
     raise LookupError(f"no service '{name}' is installed; installed are: {', '.join(known) or 'none'}")

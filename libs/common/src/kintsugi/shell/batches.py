@@ -11,7 +11,7 @@ from typing import Generic
 import structlog
 
 from kintsugi.clock import BusinessClock
-from kintsugi.envelope import Parsed, decode
+from kintsugi.envelope import Parsed
 from kintsugi.failpoints import reach
 from kintsugi.service import S
 from kintsugi.shell.consuming import Consuming
@@ -72,7 +72,7 @@ class Batches(Generic[S]):
             except Exception as error:
                 if classify(error) is not Fault.refused:
                     raise
-        envelope = _parsed(records[0]).envelope
+        envelope = self._core.parsed(records[0]).envelope
         refused = frozenset({envelope.subject} if envelope else ())
         log.error("database_refused", subject=next(iter(refused), None), topic=records[0].topic)
         return await self._attempt(records, positions, refused)
@@ -82,12 +82,13 @@ class Batches(Generic[S]):
     ) -> Batch:
         core = self._core
         started = time.perf_counter()
-        parsed = [_parsed(record) for record in records]
+        parsed = [core.parsed(record) for record in records]
         keys = await core.fetch_keys(*_keys(core, parsed))
         async with core.engine.begin() as connection:
             unit: Consuming[S] = Consuming(core, connection, await self._clock.now(connection), refuse=refuse)
             unit.vault.keys.update(keys)
-            await unit.load((each.envelope.subject for each in parsed if each.envelope), create=True)
+            subjects = {each.envelope.subject for each in parsed if each.envelope}
+            await unit.load(filter(core.keeps, subjects), create=True)
             reach("consume.locked")
             count = 0
             deadline = time.perf_counter() + HANDLER_SECONDS
@@ -112,10 +113,6 @@ class Batches(Generic[S]):
         return Batch(count, {**positions, **following})
 
 
-def _parsed(record: Record) -> Parsed:
-    return decode(record.headers, topic=record.topic, key=record.key, value=record.value)
-
-
 def _keys(core: Core[S], parsed: Sequence[Parsed]) -> tuple[set[Wanted], set[Wanted]]:
     """The keys that the handlers of these records declare: to read, and to seal with."""
     reads: set[Wanted] = set()
@@ -123,7 +120,7 @@ def _keys(core: Core[S], parsed: Sequence[Parsed]) -> tuple[set[Wanted], set[Wan
     for each in parsed:
         model = core.catalog.by_type(each.envelope.type) if each.envelope else None
         handler = core.service.events.get(model) if model else None
-        if handler is not None and each.envelope is not None:
+        if handler is not None and each.envelope is not None and core.keeps(each.envelope.subject):
             reads.update((each.envelope.subject, str(purpose)) for purpose in handler.reads)
             seals.update((each.envelope.subject, str(purpose)) for purpose in handler.seals)
     return reads, seals

@@ -35,6 +35,9 @@ class Consuming(Unit[S]):
         if envelope is None:
             self._account(record, None, "dead", parsed.fault or Cause.unknown)
             return
+        if not self.core.keeps(envelope.subject):
+            self._account(record, envelope, "ignored")
+            return
         loaded = self.subjects[envelope.subject]
         queued = Queued(record, envelope, parsed.fault, Origin.fresh)
         verdict = self._judge(loaded, envelope)

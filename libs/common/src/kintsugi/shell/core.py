@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Generic
@@ -15,12 +15,13 @@ from kintsugi_contracts.causes import Cause
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from kintsugi.agenda import Agenda
-from kintsugi.envelope import Envelope
+from kintsugi.envelope import Envelope, Parsed, decode, kind_of
 from kintsugi.keyring import Keyring, Missing
 from kintsugi.partitioning import PARTITIONS, partition_of
 from kintsugi.sealing import DataKey, Erased
 from kintsugi.service import S, Service
 from kintsugi.store.pooling import reading
+from kintsugi.store.rows import Record
 from kintsugi.telemetry.metrics import Metrics
 from kintsugi.telemetry.tracing import Tracing
 from kintsugi.turn import Office
@@ -114,6 +115,15 @@ class Core(Generic[S]):
         """Short names of the services whose topics it reads."""
         return self.service.sources(self.catalog)
 
+    @cached_property
+    def kinds(self) -> Mapping[str, tuple[str, ...]]:
+        """The kinds of subject by topic, of those that it reads and of its own."""
+        return {self.office.topic(name): self.catalog.kinds(name) for name in (*self.sources, self.name)}
+
+    def keeps(self, subject: str) -> bool:
+        """Whether this service has a row for such a subject: what its own topic could not speak of is not its own."""
+        return kind_of(subject) in self.office.kinds
+
     @property
     def topics(self) -> list[str]:
         """The topics it reads, sorted."""
@@ -123,6 +133,11 @@ class Core(Generic[S]):
     def group(self) -> str:
         """Its consumer group on Kafka, which only reports lag: positions are in the database."""
         return f"{self.office.country}.{self.service.name}"
+
+    def parsed(self, record: Record) -> Parsed:
+        """What the headers of a record that it reads say. Never raises."""
+        kinds = self.kinds.get(record.topic)
+        return decode(record.headers, topic=record.topic, key=record.key, value=record.value, kinds=kinds)
 
     def partition(self, subject: str) -> int:
         """Where a subject lives on every topic."""

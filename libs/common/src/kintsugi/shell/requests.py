@@ -15,11 +15,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.clock import BusinessClock
 from kintsugi.commands import Answer, CommandRequest, Done
-from kintsugi.envelope import format_seen
+from kintsugi.envelope import format_seen, is_subject
 from kintsugi.failpoints import reach
 from kintsugi.http.problems import Problem
 from kintsugi.http.seen import LOOK_SECONDS, WAIT_SECONDS, behind, not_caught_up, parse_seen
-from kintsugi.service import CASE_ON_HOLD, Rejected, S
+from kintsugi.service import CASE_ON_HOLD, Handler, Rejected, S
 from kintsugi.shell.core import Core
 from kintsugi.shell.faults import Fault, classify
 from kintsugi.shell.unit import Loaded, Unit
@@ -111,7 +111,7 @@ class Requests(Generic[S]):
             if subject is None:
                 if not handler.creates:
                     raise Problem(404, "not_found", "No such case", "This request needs an existing case.")
-                subject = f"case/{uuid.uuid4()}"
+                subject = _created(handler, request.command)
             unit = Unit(core, connection, await self._clock.now(connection))
             await unit.load([subject], create=handler.creates and request.subject is None)
             loaded = unit.subjects.get(subject)
@@ -209,6 +209,20 @@ class Requests(Generic[S]):
             **{name: cursor.sequence for name, cursor in progress.cursors.items()},
             self._core.name: progress.sequence,
         }
+
+
+def _created(handler: Handler, command: BaseModel) -> str:
+    """The subject that a command creates. Raises Problem for a name that cannot stand in an envelope."""
+    subject = f"{handler.subject}/{handler.named(command) if handler.named else uuid.uuid4()}"
+    if not is_subject(subject):
+        raise Problem(
+            422,
+            "subject_refused",
+            "The request names something that cannot be a subject",
+            "Its id must be 1 to 150 printable ASCII characters without spaces; nothing was changed.",
+            "Name it by an opaque id of that form, never by anything personal.",
+        )
+    return subject
 
 
 def seen_of(own: str, progress: Progress) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from alembic import command
 from alembic.config import Config
@@ -14,7 +14,7 @@ from sqlalchemy import Connection, text
 from kintsugi.store.view_tables import make, take_over
 
 if TYPE_CHECKING:
-    from kintsugi.application import Application
+    from kintsugi.collector import Wired
 
 _HERE = Path(__file__).parent
 _FORGET = text("DELETE FROM alembic_version WHERE version_num = ANY(CAST(:revisions AS text[]))")
@@ -38,7 +38,7 @@ def heads(service_versions: Path | None = None) -> set[str]:
     return set(ScriptDirectory.from_config(_config(service_versions)).get_heads())
 
 
-def upgrade(connection: Connection, application: Application[Any]) -> None:
+def upgrade(connection: Connection, application: Wired) -> None:
     """Everything a service needs before it runs, in one transaction: missing revisions, and its views' tables.
 
     Safe to run by several at once, and beside a release that runs: the second waits. Retired revisions are forgotten,
@@ -55,7 +55,7 @@ def upgrade(connection: Connection, application: Application[Any]) -> None:
     make(connection, application.views)
 
 
-def version_problem(connection: Connection, application: Application[Any]) -> str | None:
+def version_problem(connection: Connection, application: Wired) -> str | None:
     """None when the database is at this release's revisions; else what is wrong and what to do."""
     script = ScriptDirectory.from_config(_config(application.migrations))
     found = _current(connection)

@@ -41,7 +41,7 @@ def service_trait() -> Schema:
         ),
         "ce_subject": _text(
             "The case it is about, random and opaque. It is the record's key as well.",
-            "^[a-z]{1,40}/[!-~]{1,150}$",
+            "^[a-z][a-z0-9_]{0,39}/[!-~]{1,150}$",
             _CASE,
         ),
         "ce_correlationid": _text("The flow it belongs to: the same from intake to the last letter.", None, _EVENT),
@@ -91,7 +91,7 @@ def service_trait() -> Schema:
         },
         "bindings": {
             "kafka": {
-                "key": _text("`ce_subject`, byte for byte.", "^[a-z]{1,40}/[!-~]{1,150}$", _CASE),
+                "key": _text("`ce_subject`, byte for byte.", "^[a-z][a-z0-9_]{0,39}/[!-~]{1,150}$", _CASE),
                 "bindingVersion": BINDING_VERSION,
             }
         },

@@ -12,7 +12,7 @@ from kintsugi_contracts.documents import nearest
 from kintsugi_contracts.findings import Finding
 from kintsugi_contracts.folder import Event, EventKey, Folder, Topic
 from kintsugi_contracts.topic_changes import CLASSES
-from kintsugi_contracts.topic_file import TopicFile
+from kintsugi_contracts.topic_file import CASE, TopicFile
 
 OF = {"public": "public", "internal": "internal", "personal": "confidential", "special": "restricted"}
 """The class of a record by the highest sensitivity inside."""
@@ -34,6 +34,10 @@ def findings(folder: Folder, catalog: Catalog) -> Iterator[Finding]:
         yield from _sealed(topic, events)
     for service, topic in folder.topics.items():
         yield from _source(service, topic)
+        if service in catalog.platform and topic.spec.subjects != CASE:
+            said = "a topic of the platform carries other subjects than cases"
+            fix = "write [case], as readers of earlier releases expect; other subjects need a service of their own"
+            yield topic.document.finding(["subjects"], said, fix)
     for stream in folder.streams:
         name = f"{stream.country}.share.{stream.integrator}.{stream.purpose}.v"
         for topic in stream.topics:
