@@ -189,7 +189,7 @@ def test_every_record_is_accounted_for_once_or_left_to_be_read(seed: int) -> Non
     life = Life(seed)
     folded = Fold(desk, CATALOG).run(life.subject.id, life.own, life.sources)
     history = History({entry.envelope.sequence: entry for entry in life.own}, life.sources)
-    ledger = Ledger(desk, {life.subject.id: history}, {life.subject.id: folded}, {}, CATALOG)
+    ledger = Ledger(desk, {life.subject.id: history}, {life.subject.id: folded}, {}, CATALOG, ("case",))
     topics = {f"xx.{name}.v1": (list(entries.values()), len(entries)) for name, entries in life.sources.items()}
 
     account = ledger.account(topics)
