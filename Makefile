@@ -62,7 +62,8 @@ test: lint $(NODE_STAMP) ## Check style, types and import rules, then run all te
 lint: $(STAMP) ## Check style, types, import rules and contracts (AGAINST=origin/main: releases too as they stand there).
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@MYPYPATH=$(SOURCES) $(BIN)/mypy --strict $(foreach folder,$(DISTRIBUTIONS),$(folder)/src) tests bench infra/container/lock.py \
+	@MYPYPATH=$(SOURCES) $(BIN)/mypy --strict $(foreach folder,$(DISTRIBUTIONS),$(folder)/src) $(wildcard services/*/tests) tests bench \
+	  infra/container/lock.py infra/container/own.py \
 	  examples/practice examples/subscribe-python/subscribe.py
 	@PYTHONPATH=$(SOURCES) $(BIN)/lint-imports --no-logo
 	@$(BIN)/python -m kintsugi_contracts.generate --check

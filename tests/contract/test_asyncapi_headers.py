@@ -15,7 +15,16 @@ from kintsugi_contracts.asyncapi.document import Party, of_party, platform
 from kintsugi_contracts.asyncapi.headers import service_trait, stream_trait
 from kintsugi_contracts.folder import load
 
-from tests.unit.share_examples import MINISTRY, agreed, assessed, message_of, opened, scenario, told, withdrawn
+from services.share.tests.share_examples import (
+    MINISTRY,
+    agreed,
+    assessed,
+    message_of,
+    opened,
+    scenario,
+    told,
+    withdrawn,
+)
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 CONTRACTS = Path(__file__).parents[2] / "contracts"

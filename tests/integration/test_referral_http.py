@@ -36,7 +36,7 @@ from kintsugi_referral.app import application
 from kintsugi_referral.views import metadata
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from tests.unit.referral_examples import COUNTRY, assessed, case_opened, consent, links, withdrawn
+from services.referral.tests.referral_examples import COUNTRY, assessed, case_opened, consent, links, withdrawn
 
 CASE = "case/00000000-0000-4000-8000-00000000000a"
 PAGE = {"Accept": "text/html,application/xhtml+xml", "Accept-Language": "en"}

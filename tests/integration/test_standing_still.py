@@ -32,7 +32,7 @@ from kintsugi_notify.app import application
 from kintsugi_notify.handlers import service
 from sqlalchemy import text
 
-from tests.unit import notify_examples as x
+from services.notify.tests import notify_examples as x
 
 SUBJECT = "case/00000000-0000-4000-8000-000000000001"
 

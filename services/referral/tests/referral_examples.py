@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any
 
-import kintsugi_events as e
 from kintsugi.auth import LinkSigner
 from kintsugi.testing import Given, Scenario
 from kintsugi_contracts.base import Event, Sealed
@@ -16,8 +15,11 @@ from kintsugi_referral.handlers import service
 from kintsugi_referral.links import Links
 from kintsugi_referral.state import CaseFile
 
-NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
-COUNTRY = load(Path(__file__).parents[2] / "countries" / "xa")
+from tests.case_events import NOW, assessed, case_opened, closed, consent, withdrawn
+
+__all__ = ["NOW", "assessed", "case_opened", "closed", "consent", "withdrawn"]
+
+COUNTRY = load(Path(__file__).parents[3] / "countries" / "xa")
 
 HARBOUR_ROOMS = Agency(id="harbour-rooms", name="Harbour Rooms", email="rooms@harbour.example", languages=("fr", "en"))
 OPEN_DOOR = Agency(id="open-door", name="Open Door", email="desk@door.example", languages=("en",))
@@ -65,81 +67,6 @@ def links(pack: Pack = PACK) -> Links:
 def scenario(pack: Pack = PACK) -> Scenario[CaseFile]:
     """The service on a Monday morning."""
     return Scenario(service, pack, now=NOW, resources=links(pack))
-
-
-def case_opened(**changes: Any) -> e.CaseOpened:
-    """An adult in the harbour area who speaks English."""
-    facts: dict[str, Any] = {
-        "case_ref": "XA-7F3K2M9Q",
-        "country": "xa",
-        "office": "harbour",
-        "channel": e.IntakeChannel.hotline,
-        "received_at": NOW,
-        "age_basis": e.AgeBasis.declared,
-        "age_band": e.AgeBand.from_25_to_39,
-        "languages": ("en",),
-        "interpreter": e.Interpreter(
-            needed=e.Answer.no, gender=e.InterpreterGender.no_preference, remote=e.Answer.not_asked
-        ),
-        "casework_type": e.CaseworkType.trafficking,
-        "area": "XA-HB",
-        "immediate_danger": e.Answer.no,
-        "urgency": e.Urgency.medium,
-        "risk_level": e.RiskLevel.low,
-        "risk_reason": e.RiskReason.none,
-        "guardian_contact": e.GuardianContact.not_applicable,
-        "dependants": e.DependantsBand.none,
-        "referral_source": e.ReferralSource.self,
-    }
-    return e.CaseOpened(**{**facts, **changes})
-
-
-def consent(agency: str | None, *, id_: str = "consent-1", **changes: Any) -> e.ConsentRecorded:
-    """A consent to share with one agency."""
-    terms: dict[str, Any] = {
-        "consent_id": id_,
-        "purpose": e.ConsentPurpose.sharing,
-        "agency": agency,
-        "decision": e.ConsentDecision.granted,
-        "recorded_at": NOW,
-        "text_version": "1.0",
-        "language": "en",
-        "obtained_from": e.ObtainedFrom.individual,
-    }
-    return e.ConsentRecorded(**{**terms, **changes})
-
-
-def withdrawn(
-    agency: str | None, *, id_: str = "consent-1", purpose: e.ConsentPurpose = e.ConsentPurpose.sharing
-) -> e.ConsentWithdrawn:
-    """The same taken back."""
-    return e.ConsentWithdrawn(
-        consent_id=id_,
-        purpose=purpose,
-        agency=agency,
-        withdrawn_at=NOW,
-        obtained_from=e.ObtainedFrom.individual,
-    )
-
-
-def assessed(*needs: str, id_: str = "assessment-1") -> e.AssessmentCompleted:
-    """A baseline assessment that found these needs."""
-    return e.AssessmentCompleted(
-        assessment_id=id_,
-        instrument="demo-outcomes",
-        instrument_version="1.0.0",
-        purpose=e.AssessmentPurpose.baseline,
-        completed_at=NOW,
-        needs=tuple(
-            e.Need(need_id=f"{id_}:{need}", domain="economic", need=need, band=e.NeedBand.high) for need in needs
-        ),
-        incomplete_domains=(),
-    )
-
-
-def closed() -> e.CaseClosed:
-    """The case was closed as planned."""
-    return e.CaseClosed(reason=e.CloseReason.goals_met, closed_at=NOW, approved_role=e.Role.supervisor)
 
 
 def contact_of(event: Event) -> Sealed:

@@ -13,7 +13,7 @@ from kintsugi_notify.handlers.tasks import AcknowledgeTask
 from kintsugi_notify.records import Task, TaskStatus
 from kintsugi_notify.state import CaseFile
 
-from tests.unit.notify_examples import (
+from services.notify.tests.notify_examples import (
     CASEWORKER,
     COUNTRY,
     DAY,

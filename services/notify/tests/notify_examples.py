@@ -24,7 +24,7 @@ LINK = "https://office.example/answer/abc"
 
 OPEN_DOOR = Agency(id="open-door", name="Open Door", email="desk@door.example", languages=("de", "fr", "en"))
 FAR_SHORE = Agency(id="far-shore", name="Far Shore", email="post@shore.example", languages=("de",))
-COUNTRY = load(Path(__file__).parents[2] / "countries" / "xa")
+COUNTRY = load(Path(__file__).parents[3] / "countries" / "xa")
 PACK: Pack = replace(COUNTRY, directory=Directory(services=(), agencies=(OPEN_DOOR, FAR_SHORE)))
 
 CASEWORKER = Caller("worker-1", frozenset({"caseworker"}), "xa")

@@ -11,7 +11,7 @@ from kintsugi_contracts.topic_file import schema_path
 from kintsugi_country import check, load
 from kintsugi_country.integrators import CLEAR, SEALED
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 XA = ROOT / "countries" / "xa"
 FILE = "integrators/labour-registry.yaml"
 P256 = 2**256 - 2**224 + 2**192 + 2**96 - 1

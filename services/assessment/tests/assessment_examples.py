@@ -18,7 +18,7 @@ from kintsugi_contracts.base import Event
 from kintsugi_country import Instrument, Pack, load
 
 NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
-PACK = load(Path(__file__).parents[2] / "countries" / "xa")
+PACK = load(Path(__file__).parents[3] / "countries" / "xa")
 DEMO = PACK.baseline_instrument
 WORKER = Caller("77a0", frozenset({"caseworker"}), "xa")
 COLLEAGUE = Caller("91c4", frozenset({"supervisor"}), "xa")

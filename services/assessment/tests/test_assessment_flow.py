@@ -21,7 +21,7 @@ from kintsugi_contracts.base import Event, Sealed
 from kintsugi_contracts.causes import Cause
 from pydantic import ValidationError
 
-from tests.unit.assessment_examples import (
+from services.assessment.tests.assessment_examples import (
     ALL_WELL,
     COLLEAGUE,
     DEMO,

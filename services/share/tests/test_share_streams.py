@@ -14,7 +14,7 @@ from kintsugi_share.handlers import service
 from kintsugi_share.partners import contracts_of
 from kintsugi_share.views import rows
 
-from tests.unit.share_examples import (
+from services.share.tests.share_examples import (
     AWARDS,
     COMPENSATION,
     FUND,

@@ -15,7 +15,7 @@ from kintsugi_referral.domain import Status
 from kintsugi_referral.state import CaseFile
 from pydantic import ValidationError
 
-from tests.unit.referral_examples import (
+from services.referral.tests.referral_examples import (
     FLATS,
     LEGAL,
     NOW,

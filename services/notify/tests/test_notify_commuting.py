@@ -13,7 +13,7 @@ from kintsugi_notify.records import TaskStatus
 from kintsugi_notify.state import CaseFile, evolve
 from kintsugi_notify.views import views
 
-from tests.unit.notify_examples import (
+from services.notify.tests.notify_examples import (
     NOW,
     asked,
     case_closed,

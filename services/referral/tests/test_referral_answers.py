@@ -12,7 +12,7 @@ from kintsugi_referral.domain import Status
 from kintsugi_referral.shown import Facts
 from kintsugi_referral.state import CaseFile, Referral
 
-from tests.unit.referral_examples import (
+from services.referral.tests.referral_examples import (
     NOW,
     PACK,
     closed,
@@ -23,7 +23,7 @@ from tests.unit.referral_examples import (
     only,
     withdrawn,
 )
-from tests.unit.test_referral_requests import choosing, chosen, waiting
+from services.referral.tests.test_referral_requests import choosing, chosen, waiting
 
 
 def requested(*before: Any) -> Given[CaseFile]:

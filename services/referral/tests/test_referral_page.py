@@ -10,7 +10,7 @@ from kintsugi_referral.domain import ANSWER_REASONS, MAY_BE_UNATTENDED, WITH_PRO
 from kintsugi_referral.page import Page, wordings
 from kintsugi_referral.shown import Facts, Reply, Shown
 
-from tests.unit.referral_examples import COUNTRY, NOW
+from services.referral.tests.referral_examples import COUNTRY, NOW
 
 LANGUAGES = ["ar", "en", "fr"]
 

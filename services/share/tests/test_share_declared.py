@@ -18,9 +18,9 @@ from kintsugi_share.domain import Facts, projection
 from kintsugi_share.partners import Partners, contracts_of
 from kintsugi_share.state import CaseFile
 
-from tests.unit.share_examples import NOW, agreed, entry, left, opened, pack, record_of
+from services.share.tests.share_examples import NOW, agreed, entry, left, opened, pack, record_of
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 class RoomOffered(Event):

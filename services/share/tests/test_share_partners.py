@@ -20,7 +20,7 @@ from kintsugi_share.handlers import service
 from kintsugi_share.partners import RecordUnfit
 from kintsugi_share.state import CaseFile
 
-from tests.unit.share_examples import (
+from services.share.tests.share_examples import (
     AWARDS,
     COMPENSATION,
     FUND,

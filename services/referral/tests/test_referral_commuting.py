@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kintsugi_referral.state import CaseFile, agenda, evolve
 
-from tests.unit.referral_examples import NOW, assessed, case_opened, closed, consent, withdrawn
+from services.referral.tests.referral_examples import NOW, assessed, case_opened, closed, consent, withdrawn
 
 IDS = st.sampled_from(["r1", "r2"])
 AGENCIES = st.sampled_from(["open-door", "hill-house"])

@@ -21,11 +21,11 @@ from kintsugi_share.partners import Partners, contracts_of
 from kintsugi_share.records import Stream
 from kintsugi_share.state import CaseFile
 
-from tests.unit.referral_examples import NOW, assessed, case_opened, closed, consent, withdrawn
+from tests.case_events import NOW, assessed, case_opened, closed, consent, withdrawn
 
 __all__ = ["NOW", "assessed", "closed", "withdrawn"]
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 MINISTRY, FUND = "labour-ministry", "fund-office"
 REGISTRY, COMPENSATION = "labour-registry", "compensation-fund"
 WAGES, AWARDS = f"{REGISTRY}.wage-claims.v1", f"{COMPENSATION}.awards.v1"

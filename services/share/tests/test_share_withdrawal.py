@@ -12,7 +12,7 @@ from kintsugi_share.records import Purge
 from kintsugi_share.state import CaseFile
 from kintsugi_share.views import rows
 
-from tests.unit.share_examples import (
+from services.share.tests.share_examples import (
     FUND,
     MINISTRY,
     NOW,

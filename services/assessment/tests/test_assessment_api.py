@@ -29,7 +29,7 @@ from pydantic import BaseModel
 from sqlalchemy import RowMapping, Select, create_engine, delete, insert
 from sqlalchemy.pool import StaticPool
 
-from tests.unit.assessment_examples import ALL_WELL, DEMO, NOW, PACK, case_closed, case_opened, scenario
+from services.assessment.tests.assessment_examples import ALL_WELL, DEMO, NOW, PACK, case_closed, case_opened, scenario
 
 
 class InMemory:

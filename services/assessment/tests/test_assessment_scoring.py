@@ -20,7 +20,7 @@ from kintsugi_assessment.scoring import (
 )
 from kintsugi_events import NeedBand
 
-from tests.unit.assessment_examples import ALL_WELL, DEMO, domain, instrument
+from services.assessment.tests.assessment_examples import ALL_WELL, DEMO, domain, instrument
 
 SMALL = instrument()
 PRESSING = [NeedBand.high, NeedBand.moderate, NeedBand.low, None]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kintsugi_notify.windows import MARGIN, is_open, next_opening, usable, zone_of
 
-from tests.unit.notify_examples import window
+from services.notify.tests.notify_examples import window
 
 # Clocks go from 00:00 to 01:00 on 29 March 2026 and from 00:00 to 23:00 on 25 October 2026.
 XA = ZoneInfo("Asia/Beirut")

@@ -22,7 +22,7 @@ from kintsugi_notify.records import NotificationStatus
 from kintsugi_notify.state import CaseFile
 from kintsugi_notify.windows import is_open, zone_of
 
-from tests.unit.notify_examples import (
+from services.notify.tests.notify_examples import (
     DAY,
     HOUR,
     LINK,

@@ -9,7 +9,7 @@ from kintsugi_share.owed import agenda
 from kintsugi_share.state import CaseFile, evolve
 from kintsugi_share.views import rows
 
-from tests.unit.referral_examples import NOW, assessed, case_opened, closed, consent, withdrawn
+from tests.case_events import NOW, assessed, case_opened, closed, consent, withdrawn
 
 REFERRALS = st.sampled_from(["r1", "r2"])
 AGENCIES = st.sampled_from(["labour-ministry", "fund-office"])

@@ -8,7 +8,7 @@ from kintsugi_country import LocationType, Service, ServiceStatus
 from kintsugi_events import MatchReason as R
 from kintsugi_referral.matching import MOST_OPTIONS, Wanted, match
 
-from tests.unit.referral_examples import HARBOUR_ROOMS, HILL_HOUSE, NOW, OPEN_DOOR, entry, pack_with
+from services.referral.tests.referral_examples import HARBOUR_ROOMS, HILL_HOUSE, NOW, OPEN_DOOR, entry, pack_with
 
 ADULT = Wanted("housing", 25, 39, ("en",), "XA-HB")
 

@@ -15,7 +15,7 @@ from kintsugi_share.commands import AcknowledgePurge
 from kintsugi_share.state import CaseFile
 from kintsugi_share.views import rows
 
-from tests.unit.share_examples import (
+from services.share.tests.share_examples import (
     AWARDS,
     FUND,
     MINISTRY,

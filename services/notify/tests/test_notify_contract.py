@@ -8,7 +8,7 @@ from kintsugi_contracts.consumes import of_service
 from kintsugi_contracts.topic_file import topic_files
 from kintsugi_notify.handlers import service
 
-TOPICS = topic_files(Path(__file__).parents[2] / "contracts")
+TOPICS = topic_files(Path(__file__).parents[3] / "contracts")
 CONSUMER = of_service("notify")
 assert CONSUMER is not None
 READS = CONSUMER.spec.events.keys()

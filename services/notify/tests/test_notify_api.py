@@ -28,7 +28,7 @@ from pydantic import BaseModel
 from sqlalchemy import RowMapping, Select, create_engine, delete, insert
 from sqlalchemy.pool import StaticPool
 
-from tests.unit.notify_examples import (
+from services.notify.tests.notify_examples import (
     NOW,
     asked,
     case_opened,

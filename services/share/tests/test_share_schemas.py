@@ -15,7 +15,7 @@ from kintsugi_country.integrators import CLEAR
 from kintsugi_share import schemas
 from kintsugi_share.domain import FIELDS
 
-from tests.unit.share_examples import ROOT
+from services.share.tests.share_examples import ROOT
 
 CONTRACTS = ROOT / "contracts"
 WAGES = CONTRACTS / "share/xa/labour-registry/wage-claims"
