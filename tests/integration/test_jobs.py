@@ -21,6 +21,7 @@ from kintsugi_office.project import Layout
 from kintsugi_sandbox.embedded.kafka import classpath, java_program
 from kintsugi_sandbox.embedded.servers import free_port, spawn, stop_process, tail
 
+from tests import compose
 from tests.infrastructure import Infrastructure, forget
 
 PROJECT = Path(__file__).parents[2]
@@ -235,3 +236,19 @@ async def test_the_broker_of_the_compose_file_starts_with_what_the_job_hands_out
     old = started_once(containers)
     assert old.returncode == 1
     assert "docker compose down --volumes" in old.stderr
+
+
+def test_secrets_and_a_token_are_made_with_what_the_compose_file_mounts_and_no_more(
+    tmp_path: Path, office: dict[str, str]
+) -> None:
+    containers = compose.load(PROJECT / "docker-compose.yml")["services"]
+    commands = {"secrets": ["--into", str(tmp_path / "out")], "token": ["--role", "caseworker"]}
+    for name, arguments in commands.items():
+        inside = tmp_path / name
+        inside.mkdir()
+        (inside / "contracts").symlink_to(PROJECT / "contracts")  # in the image
+        for mount in compose.mounts(containers[name]):
+            if mount["target"].startswith("/srv/kintsugi/"):
+                (inside / Path(mount["target"]).name).symlink_to(mount["source"])
+        done = job(name, *arguments, environment=office | {"KINTSUGI_PROJECT": str(inside)})
+        assert done.returncode == 0, f"{name}: {done.stderr}"
