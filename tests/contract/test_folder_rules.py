@@ -94,7 +94,12 @@ BREACHES: dict[str, tuple[str, Callable[[Any], None], str, str]] = {
         "a topic of the platform carries other subjects than cases",
         "write [case]",
     ),
-    "a kind that is none": (INTAKE, _set("subjects")(["Case"]), "/subjects", ""),
+    "a kind that is none": (
+        INTAKE,
+        _set("subjects")(["Case"]),
+        "subjects.0: string should match pattern",
+        "correct the value",
+    ),
     "free text in a list": (
         CLOSED,
         _property("notes", {"type": "array", "items": {"type": "string"}, "maxItems": 3}),
