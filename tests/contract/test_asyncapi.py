@@ -37,7 +37,7 @@ def copy(tmp_path: Path) -> Path:
     made = Path(shutil.copytree(CONTRACTS, tmp_path / "contracts"))
     name_consumers(made)
     folder = load(made)
-    files.write(folder, files.texts(folder))
+    files.write(folder.path, files.texts(folder))
     return folder.path
 
 
@@ -63,7 +63,7 @@ def run(arguments: list[str]) -> Done:
 
 
 def test_no_committed_document_is_stale() -> None:
-    assert files.stale(FOLDER, files.texts(FOLDER)) == []
+    assert files.stale(CONTRACTS, files.texts(FOLDER)) == []
 
 
 def test_the_same_contracts_give_the_same_bytes() -> None:

@@ -60,7 +60,7 @@ def test_documents_with_a_partner_s_stream_and_in_one_file_are_accepted(tmp_path
     copy = Path(shutil.copytree(ROOT / "contracts", tmp_path / "contracts"))
     add_stream(copy, country="xb", integrator="harbour-court", purpose="hearings")
     folder = load(copy)
-    files.write(folder, files.texts(folder))
+    files.write(folder.path, files.texts(folder))
     whole = tmp_path / "whole.yaml"
     whole.write_text(files.as_yaml(bundle(platform(folder), folder)))
     found = check(NODE, [whole, copy / "asyncapi" / "xb.harbour-court.yaml"])

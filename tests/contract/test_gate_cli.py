@@ -93,7 +93,6 @@ def test_json_is_for_programs(run: Run, copy: Copy) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("check",), "no contracts/ in"),
         (("check", "--contracts", "nowhere"), "kintsugi contracts: nowhere"),
         (("show", "case.opened"), "no contracts/ in"),
         (("release", "1.0.0"), "no contracts/ in"),
@@ -105,6 +104,13 @@ def test_what_cannot_run_ends_with_two(run: Run, arguments: tuple[str, ...], sai
     assert (done.exit_code, done.stdout) == (2, "")
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_without_a_folder_of_the_project_what_is_installed_is_checked(run: Run, tmp_path: Path) -> None:
+    done = run("check", "--format", "json", folder=tmp_path)
+    told = json.loads(done.stdout)
+    assert (done.exit_code, told["passes"]) == (0, True)
+    assert told["releases"]
 
 
 def test_a_reference_git_does_not_have_ends_with_two(run: Run, copy: Copy) -> None:

@@ -19,7 +19,6 @@ from pydantic import Field
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
-from kintsugi_contracts.catalog import Catalog
 from kintsugi_contracts.consumes import Consumers, installed, readers
 from kintsugi_contracts.documents import Document, read, validate
 from kintsugi_contracts.errors import ContractError
@@ -268,23 +267,6 @@ def load(path: Path, platform: Folder | None = None) -> Folder:
         said = "\n".join(f"  {path / f.file}:{f.line}: {f.message}; {f.mend}" for f in findings)
         raise ContractError(f"The contracts at {path} cannot be read:\n{said}")
     return folder
-
-
-def together(catalog: Catalog) -> Folder:
-    """The contracts of every package of the catalog as one folder: the platform's, and what others add beside it.
-
-    It is for reading: documents and lists of all that an office has. Each package is checked by itself. Raises
-    ContractError where one cannot be read.
-    """
-    first, *others = catalog.folders
-    platform = load(first)
-    added = [load(path, platform) for path in others]
-    return replace(
-        platform,
-        topics={name: topic for each in (platform, *added) for name, topic in each.topics.items()},
-        events={name: event for each in (platform, *added) for name, event in each.events.items()},
-        schemas={name: schema for each in (platform, *added) for name, schema in each.schemas.items()},
-    )
 
 
 def examine(path: Path, platform: Folder | None = None) -> tuple[Folder | None, list[Finding]]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from kintsugi_contracts import changes as files
-from kintsugi_contracts import majors, sealing_changes
+from kintsugi_contracts import majors, merging, sealing_changes
 from kintsugi_contracts.catalog import Catalog
 from kintsugi_contracts.changes import Change, merged
 from kintsugi_contracts.errors import ContractError
@@ -59,6 +60,21 @@ def check(contracts: Path, ref: str | None = None, catalog: Catalog | None = Non
         found = [*found, *majors.findings(folder, frozen, catalog)]
     changes = list(dict.fromkeys(changes))
     return Report(contracts, tuple(r.version for r in standing), tuple(sorted(set(found))), tuple(changes), folder)
+
+
+def check_all(contracts: Sequence[Path], ref: str | None = None, catalog: Catalog | None = None) -> tuple[Report, ...]:
+    """Judge several folders, each by its own rules and releases, and whether they can stand beside each other.
+
+    The git reference is for the first of them: the others may be installed, and in no repository.
+
+    Raises ContractError as `check` does, and where two of them claim one service, one event or one schema.
+    """
+    catalog = catalog or Catalog.installed()
+    reports = tuple(check(path, ref if path is contracts[0] else None, catalog) for path in contracts)
+    readable = [report.folder for report in reports if report.folder is not None]
+    if len(readable) > 1:
+        merging.merged(sorted(readable, key=lambda folder: folder.platform is not None))
+    return reports
 
 
 def diff(contracts: Path, old: str, new: str) -> list[Change]:

@@ -33,7 +33,7 @@ def findings(folder: Folder, releases: dict[str, Folder], catalog: Catalog) -> I
 
 def changes(folder: Folder, releases: dict[str, Folder]) -> Iterator[Change]:
     """The new majors, each told once; and sensitivity lowered on the way, which no major excuses."""
-    for key, event in folder.all_events().items():
+    for key, event in folder.own_events().items():
         released = {m for f in releases.values() if key in f.all_events() for m in f.all_events()[key].versions}
         for newer, older in zip(sorted(event.versions)[1:], sorted(event.versions), strict=False):
             after, before = event.versions[newer], event.versions[older]

@@ -5,18 +5,16 @@ from __future__ import annotations
 import json
 import os
 import sys
-from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 from kintsugi_contracts import gate
-from kintsugi_contracts.asyncapi import files
-from kintsugi_contracts.asyncapi.__main__ import bring
+from kintsugi_contracts.asyncapi.__main__ import bring, write_installed
 from kintsugi_contracts.catalog import PLATFORM, Catalog
 from kintsugi_contracts.errors import ContractError
-from kintsugi_contracts.folder import load, together
+from kintsugi_contracts.folder import load
 from kintsugi_contracts.schema_changes import Verdict
 from rich.console import Console
 
@@ -49,6 +47,9 @@ How = Annotated[
 
 @app.command("check")
 def check(
+    folders: Annotated[
+        list[Path] | None, typer.Argument(help="Contracts folders: each is checked by itself, and all with each other.")
+    ] = None,
     contracts: Contracts = None,
     how: How = Format.text,
     against: Annotated[
@@ -58,24 +59,24 @@ def check(
 ) -> None:
     """Hold the contracts to their rules, and compare them with every release.
 
-    Without --contracts: the project's folder, and that of every other installed package. Each is compared with its own
+    Without a folder: the project's, and that of every other installed package. Each is compared with its own
     releases. Exit code: 0 may be merged, 1 may not, 2 the check could not run.
     """
     try:
         catalog = Catalog.installed()
-        several = [contracts] if contracts is not None else _all(catalog)
-        reports = {path: gate.check(path, against if path is several[0] else None, catalog) for path in several}
+        several = folders or ([contracts] if contracts is not None else _all(catalog))
+        reports = gate.check_all(several, against, catalog)
     except (ContractError, OSError) as error:
         _cannot(error)
-    for path, found in reports.items():
-        if how is Format.text:
-            if len(reports) > 1:
-                _console().print(f"{_owner(path, catalog)}:", highlight=False)
-            report.text(found, _console())
-        else:
-            said = report.markdown(found) if how is Format.markdown else report.as_json(found)
-            typer.echo(said, nl=how is Format.json)
-    raise typer.Exit(0 if all(found.passes for found in reports.values()) else 1)
+    for found in reports if how is Format.text else ():
+        if len(reports) > 1:
+            _console().print(f"{_owner(found.path, catalog)}:", highlight=False)
+        report.text(found, _console())
+    if how is Format.markdown:
+        typer.echo("\n".join(map(report.markdown, reports)), nl=False)
+    elif how is Format.json:
+        typer.echo(report.as_json(reports[0]) if len(reports) == 1 else report.several_as_json(reports))
+    raise typer.Exit(0 if all(found.passes for found in reports) else 1)
 
 
 @app.command("release")
@@ -151,23 +152,13 @@ def asyncapi(
     ] = None,
 ) -> None:
     """Write contracts/asyncapi.yaml and one document per service and partner from the topic files and schemas."""
+    if out is not None:
+        raise typer.Exit(write_installed(out))
     try:
-        if out is not None:
-            _write_all(out)
-            return
         path = folder(contracts)
     except ContractError as error:
         _cannot(error)
     raise typer.Exit(bring(path, check=check))
-
-
-def _write_all(out: Path) -> None:
-    """The documents of all that is installed, in a folder of their own."""
-    all_of_it = together(Catalog.installed())
-    wanted = files.texts(all_of_it)
-    out.mkdir(parents=True, exist_ok=True)
-    changed = files.write(replace(all_of_it, path=out), wanted)
-    typer.echo(f"{len(changed)} of {len(wanted)} documents written to {out}")
 
 
 def _all(catalog: Catalog) -> list[Path]:

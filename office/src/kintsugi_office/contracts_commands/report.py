@@ -68,13 +68,22 @@ def markdown_of(changes: Sequence[Change], title: str) -> str:
 
 def as_json(report: Report) -> str:
     """The report for programs."""
-    value = {
+    return json.dumps(_value(report), indent=2, ensure_ascii=False)
+
+
+def several_as_json(reports: Iterable[Report]) -> str:
+    """The reports on several folders for programs, each with its folder."""
+    listed = [{"contracts": str(each.path), **_value(each)} for each in reports]
+    return json.dumps(listed, indent=2, ensure_ascii=False)
+
+
+def _value(report: Report) -> dict[str, object]:
+    return {
         "passes": report.passes,
         "releases": report.releases,
         "findings": [asdict(f) for f in report.findings],
         "changes": [json_of(c) for c in report.changes],
     }
-    return json.dumps(value, indent=2, ensure_ascii=False)
 
 
 def json_of(change: Change) -> dict[str, object]:

@@ -157,7 +157,7 @@ _RULES = """\
 
 
 def _channels(folder: Folder) -> Iterator[_Channel]:
-    versions = {(version.key, version.major): version for version in folder.versions()}
+    versions = {(e.key, major): v for e in folder.all_events().values() for major, v in e.versions.items()}
     for topic in folder.all_topics():
         declared = [(topic.key(name), major) for name, entry in topic.spec.events.items() for major in entry.versions]
         if missing := [f"{key.name} v{major}" for key, major in declared if (key, major) not in versions]:

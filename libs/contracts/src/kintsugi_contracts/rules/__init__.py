@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from kintsugi_contracts.catalog import PLATFORM, Catalog
@@ -12,13 +13,14 @@ from kintsugi_contracts.rules import examples, files, models, schemas, topics
 from kintsugi_contracts.rules.keywords import Keywords
 
 
-def beside(path: Path, catalog: Catalog) -> Folder | None:
+def beside(path: Path, catalog: Catalog | Callable[[], Catalog]) -> Folder | None:
     """The platform's contracts, where the folder at `path` is another package's; None where it has codes of its own.
 
     Raises ContractError where no platform is installed that it could refer to.
     """
     if (path / COMMON).is_file() or not (path / "topics").is_dir():
         return None
+    catalog = catalog if isinstance(catalog, Catalog) else catalog()
     known = next((package.contracts for package in catalog.packages if package.name == PLATFORM), None)
     if known is None:
         raise ContractError(f"{path} has no {COMMON} and {PLATFORM} is not installed: install it, or add the file")
