@@ -95,8 +95,8 @@ async def listen(
     from kintsugi_office.listening.reading import Tail
 
     start = beginning(asked.since, now)
-    files = topic_files(contracts).values()
     catalog = Catalog.installed()
+    files = {**catalog.topics, **topic_files(contracts)}.values()
     known = {model.type for model in catalog.event_types()} | {type_ for file in files for type_ in file.types()}
     chosen = patterns(asked.types, known)
     subject = None

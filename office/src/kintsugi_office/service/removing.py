@@ -127,13 +127,19 @@ async def _on_kafka(admin: Cluster, country: str, found: Remains) -> None:
     found.readers = sorted(
         {r.user for r in rights if r.resource == "topic" and r.name == found.topic and r.user != user}
     )
+    client = AIOKafkaAdminClient(**admin.client())
+    await client.start()
+    try:
+        if found.topic not in await client.list_topics():
+            return
+        (described,) = await client.describe_topics([found.topic])
+    finally:
+        await client.close()
+    places = [TopicPartition(found.topic, number) for number in range(len(described["partitions"]))]
     consumer = AIOKafkaConsumer(**admin.client(), enable_auto_commit=False)
     await consumer.start()
     try:
-        if found.topic not in await consumer.topics():
-            return
-        numbers = consumer.partitions_for_topic(found.topic) or set()
-        places = [TopicPartition(found.topic, number) for number in numbers]
+        consumer.assign(places)
         first, ends = await asyncio.gather(consumer.beginning_offsets(places), consumer.end_offsets(places))
         found.records = sum(ends[place] - first[place] for place in places)
     finally:

@@ -150,7 +150,7 @@ class Subscriber:
             store.close()
 
     def _topics(self) -> list[str]:
-        files = topic_files(self._contracts).values()
+        files = {**Catalog.installed().topics, **topic_files(self._contracts)}.values()
         wanted = {stem(event.type) for event in self._handlers}
         carried = {file.name(self._country): {stem(type_) for type_ in file.types()} for file in files}
         nowhere = wanted.difference(*carried.values())
