@@ -80,7 +80,7 @@ format: $(STAMP) ## Put the code in its house style.
 	@$(BIN)/ruff format .
 
 slow: $(STAMP) ## Run the long tests that make test leaves out: each seeded bug must fail the demonstration.
-	@$(BIN)/pytest -m "slow and not demo and not whole" tests/e2e $(ARGS)
+	@$(BIN)/pytest -m "slow and not demo and not whole" tests/e2e tests/integration $(ARGS)
 
 faults: $(STAMP) ## Break real processes, Kafka and PostgreSQL at random (RUNS=100 SEED=7); build/faults.json.
 	@KINTSUGI_FAULT_RUNS=$(or $(RUNS),20) KINTSUGI_FAULT_SEED=$(or $(SEED),1) $(BIN)/pytest tests/faults --timeout 3600 $(ARGS)

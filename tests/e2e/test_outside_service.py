@@ -7,8 +7,10 @@ of Kintsugi comes from a wheel, and where this user may do so with the repositor
 from __future__ import annotations
 
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -38,8 +40,10 @@ class Done:
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Done]:
     folder = tmp_path_factory.mktemp("outside")
-    for path in (folder, *folder.parents[:2]):
-        path.chmod(0o755)  # PostgreSQL runs as another user and must come through
+    outermost = Path(tempfile.gettempdir())
+    for path in (folder, *folder.parents):
+        if path != outermost and path.is_relative_to(outermost):
+            path.chmod(0o755)  # PostgreSQL runs as another user and must come through
     place = outside.make(folder)
     before = place.kintsugi_files()
     try:

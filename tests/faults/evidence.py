@@ -17,6 +17,7 @@ from typing import Any
 import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from kintsugi.kafka import Cluster
+from kintsugi_office import services
 
 Place = tuple[str, int, int]
 Row = Mapping[str, Any]
@@ -261,8 +262,9 @@ async def _base(url: str, service: str) -> Base:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             for name, query in _TABLES.items():
                 base.tables[name] = [dict(row) for row in await connection.fetch(query)]
+            views = services.load(service).views.tables
             for name in _VIEWS[service]:
-                base.views[name] = [dict(row) for row in await connection.fetch(f"SELECT * FROM {name}")]
+                base.views[name] = [dict(row) for row in await connection.fetch(f"SELECT * FROM {views[name].name}")]
         database = await connection.fetchval("SELECT current_database()")
         base.idle = [dict(row) for row in await connection.fetch(_IDLE, database)]
     finally:

@@ -128,6 +128,8 @@ def test_every_variable_that_is_named_is_read_somewhere() -> None:
         *PROJECT.glob("sandbox/src/**/*.py"),
         PROJECT / "tests/infrastructure.py",
         PROJECT / "docker-compose.yml",
+        *PROJECT.glob("services/*/compose*.yaml"),
+        *PROJECT.glob("infra/compose/*.yaml"),
     ]
     read = fields | set(re.findall(r"\b[A-Z]+_[A-Z_]+\b", "".join(path.read_text() for path in sources)))
     for document in DOCUMENTS:

@@ -18,7 +18,7 @@ def beside(path: Path, catalog: Catalog | Callable[[], Catalog]) -> Folder | Non
 
     Raises ContractError where no platform is installed that it could refer to.
     """
-    if (path / COMMON).is_file() or not (path / "topics").is_dir():
+    if (path / COMMON).is_file() or (path / "meta").is_dir() or not (path / "topics").is_dir():
         return None
     catalog = catalog if isinstance(catalog, Catalog) else catalog()
     known = next((package.contracts for package in catalog.packages if package.name == PLATFORM), None)
