@@ -6,6 +6,7 @@ of Kintsugi comes from a wheel, and where this user may do so with the repositor
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -38,12 +39,9 @@ class Done:
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Done]:
-    folder = tmp_path_factory.mktemp("outside")
-    outermost = Path(tempfile.gettempdir())
-    for path in (folder, *folder.parents):
-        if path != outermost and path.is_relative_to(outermost):
-            path.chmod(0o755)  # PostgreSQL runs as another user and must come through
+def done() -> Iterator[Done]:
+    folder = Path(tempfile.mkdtemp(prefix="kintsugi-outside-"))
+    folder.chmod(0o755)  # PostgreSQL runs as another user and must come through
     place = outside.make(folder)
     before = place.kintsugi_files()
     try:
@@ -52,6 +50,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Done]:
     finally:
         stop = [str(place.python.parent / "kintsugi"), "down", "--data", str(place.folder / "office" / ".kintsugi")]
         subprocess.run(stop, capture_output=True, check=False)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_every_module_of_kintsugi_lies_in_the_environment(done: Done) -> None:
