@@ -58,7 +58,7 @@ def assess(office: Office, ref: str) -> None:
     until(scheduled, what=f"the assessment of {ref}")
     path = f"/assessments/{found[0]['assessment_id']}"
     questions = office.ask("GET", "assessment", path).json()
-    items = {item["id"]: 4 for section in questions["domains"] for item in section["items"]}
+    items = {item["item"]: 4 for section in questions["domains"] for item in section["items"]}
     answers = items | {"safety.home": 1, "safety.contact": 1}
     said = {"answers": answers, "context": "current_living", "finish": True}
     answer = office.ask("POST", "assessment", f"{path}/answers", said)
@@ -92,6 +92,6 @@ def choose(office: Office, ref: str) -> str:
 
 
 def notices(office: Office, ref: str) -> dict[str, str]:
-    """Of everything that notify sent or owes about a case: its status, by audience and template."""
+    """Of what notify sent or owes about a case: its status, by audience."""
     found = office.ask("GET", "notify", f"/notifications?case={ref}").json()["notifications"]
-    return {f"{each['audience']}/{each['template']}": each["status"] for each in found}
+    return {each["audience"]: each["status"] for each in found}

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 from tests.upgrade.releases import PREVIOUS, Release, previous, stored
 
 
 @pytest.fixture(scope="session")
-def earlier(tmp_path_factory: pytest.TempPathFactory) -> Release:
+def earlier() -> Iterator[Release]:
     """The release of the commit in previous.txt."""
     if not stored(PREVIOUS):
         pytest.skip(f"this clone does not hold commit {PREVIOUS}, of which the earlier release is made: fetch it")
-    return previous(tmp_path_factory.mktemp("earlier"))
+    # Not in pytest's own folder: the servers of an office run under another account, which may not pass there.
+    with tempfile.TemporaryDirectory(prefix="kintsugi-earlier-") as folder:
+        Path(folder).chmod(0o755)
+        yield previous(Path(folder))

@@ -16,7 +16,6 @@ from tests.upgrade.releases import PRESENT, ROOT, Release
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
 
 NAMES = ("Amal", "Basim", "Celine", "Dalia", "Emre", "Farah")
-AGENCY_MAIL, SURVIVOR_MAIL = "provider/request", "survivor/survivor_notice"
 
 
 @dataclass
@@ -75,8 +74,8 @@ def through(made: Office, name: str) -> str:
     ref = open_case(made, name)
     assess(made, ref)
     choose(made, ref)
-    until(lambda: notices(made, ref).get(AGENCY_MAIL) == "sent", what=f"the agency to be asked for {name}")
-    until(lambda: notices(made, ref).get(SURVIVOR_MAIL) == "sent", what=f"{name} to be told")
+    until(lambda: notices(made, ref).get("provider") == "sent", what=f"the agency to be asked for {name}")
+    until(lambda: notices(made, ref).get("survivor") == "sent", what=f"{name} to be told")
     return ref
 
 

@@ -34,7 +34,6 @@ STREAM = f"xa.share.{PARTNER}.wage-claims.v1"
 LEASE_SECONDS = 120.0
 """After this time another process takes what one left half done."""
 LINK = re.compile(r"http://\S+/provider/\S+")
-AGENCY_MAIL, STAFF_MAIL, SURVIVOR_MAIL = "provider/request", "staff/staff_alert", "survivor/survivor_notice"
 
 
 @dataclass
@@ -80,8 +79,8 @@ def _work(made: Office) -> Upgraded:
     later = open_case(made, "Leyla", windows=in_some_days())
     assess(made, owed)
     assess(made, later)
-    until(lambda: notices(made, done).get(AGENCY_MAIL) == "sent", what="the agency to be asked")
-    until(lambda: notices(made, owed).get(SURVIVOR_MAIL) == "sent", what="a survivor to be told")
+    until(lambda: notices(made, done).get("provider") == "sent", what="the agency to be asked")
+    until(lambda: notices(made, owed).get("survivor") == "sent", what="a survivor to be told")
     until(lambda: len(made.asked("held", "list")["held"]) == len(held), what="the defect to hold its cases")
     until(lambda: len(disclosures(made)) >= 6, what="the partner's records")
     made.settle()
@@ -96,7 +95,7 @@ def _work(made: Office) -> Upgraded:
     made.by_hand("notify", made.release)
     made.end("mailbox")
     choose(made, owed)
-    until(lambda: notices(made, owed).get(AGENCY_MAIL) == "owed", what="a mail to be owed")
+    until(lambda: notices(made, owed).get("provider") == "owed", what="a mail to be owed")
     made.settle()
 
     types, mails = Counter(made.types()), len(made.mails())
@@ -152,8 +151,8 @@ def _shown(office: Office, ref: str) -> dict[str, int]:
 
 def test_what_was_owed_or_unsent_leaves(upgraded: Upgraded) -> None:
     office = upgraded.office
-    until(lambda: notices(office, upgraded.owed).get(AGENCY_MAIL) == "sent", what="the owed mail to leave")
-    until(lambda: notices(office, upgraded.unsent).get(STAFF_MAIL) == "sent", what="the alert about the unsent case")
+    until(lambda: notices(office, upgraded.owed).get("provider") == "sent", what="the owed mail to leave")
+    until(lambda: notices(office, upgraded.unsent).get("staff") == "sent", what="the alert about the unsent case")
     assert len(office.mails()) == upgraded.mails + 2, "and nothing else left"
 
 
@@ -161,14 +160,14 @@ def test_deadlines_run_on_and_a_window_that_is_not_open_is_waited_for(upgraded: 
     office = upgraded.office
     assert all(upgraded.deadlines.values())
     assert {ref: deadlines(office, ref) for ref in upgraded.deadlines} == upgraded.deadlines
-    assert notices(office, upgraded.later)[SURVIVOR_MAIL] == "owed"
+    assert notices(office, upgraded.later)["survivor"] == "owed"
     assert address("Leyla") not in [mail["To"] for mail in office.mails()]
 
 
 def test_addresses_and_links_that_were_sealed_before_open(upgraded: Upgraded) -> None:
     office = upgraded.office
     assess(office, upgraded.unsent)
-    until(lambda: notices(office, upgraded.unsent).get(SURVIVOR_MAIL) == "sent", what="the survivor to be told")
+    until(lambda: notices(office, upgraded.unsent).get("survivor") == "sent", what="the survivor to be told")
     assert [mail["To"] for mail in office.mails()].count(address("Umut")) == 1
     links = [link for mail in office.mails() for link in LINK.findall(text_of(mail))]
     assert len(links) == 2, "one was sent by the earlier release, one by this one"
@@ -197,11 +196,11 @@ def test_a_message_that_was_handed_over_before_the_kill_is_never_sent_again(upgr
     office = upgraded.office
     rest = upgraded.half_sent_at + LEASE_SECONDS - time.monotonic()
     until(
-        lambda: notices(office, upgraded.half)[SURVIVOR_MAIL] != "owed",
+        lambda: notices(office, upgraded.half)["survivor"] != "owed",
         what="the half-sent notice to end",
         seconds=max(rest, 0) + 30,
     )
-    assert notices(office, upgraded.half)[SURVIVOR_MAIL] == "failed", "it may have left: a person is asked"
+    assert notices(office, upgraded.half)["survivor"] == "failed", "it may have left: a person is asked"
     tasks = office.ask("GET", "notify", f"/staff-tasks?case={upgraded.half}").json()["tasks"]
     assert "delivery_unknown" in {task["reason"] for task in tasks}
     assert [mail["To"] for mail in office.mails()].count(address("Hanan")) == 1
