@@ -73,9 +73,9 @@ def through(made: Office, name: str) -> str:
     """A case from its opening to the mail that its agency gets."""
     ref = open_case(made, name)
     assess(made, ref)
+    until(lambda: notices(made, ref).get("survivor") == "sent", what=f"{name} to be told")
     choose(made, ref)
     until(lambda: notices(made, ref).get("provider") == "sent", what=f"the agency to be asked for {name}")
-    until(lambda: notices(made, ref).get("survivor") == "sent", what=f"{name} to be told")
     return ref
 
 
