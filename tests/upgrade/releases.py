@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -33,6 +34,8 @@ PRESENT = Release(ROOT, Path(sys.executable))
 
 def stored(commit: str) -> bool:
     """Whether this clone holds a commit."""
+    if shutil.which("git") is None:
+        return False
     asked = subprocess.run(["git", "cat-file", "-e", f"{commit}^{{commit}}"], cwd=ROOT, capture_output=True)
     return asked.returncode == 0
 

@@ -79,6 +79,11 @@ def through(made: Office, name: str) -> str:
     return ref
 
 
+def migrations(release: Release) -> set[str]:
+    """The revisions of the kit's own tables that a release knows."""
+    return {file.stem for file in release.source.glob("libs/common/src/kintsugi/tables/versions/*.py")}
+
+
 def test_every_case_goes_through_whichever_releases_work_together(rolled: Rolled) -> None:
     rolled.office.settle()
     mails = rolled.office.mails()
@@ -95,6 +100,9 @@ def test_a_change_between_releases_holds_no_case(rolled: Rolled) -> None:
 
 
 def test_a_process_of_the_earlier_release_does_not_start_again_on_a_newer_database(rolled: Rolled) -> None:
+    before, now = migrations(rolled.earlier), migrations(PRESENT)
+    if now <= before:
+        pytest.skip("no migration lies between the two releases")
     with pytest.raises(AssertionError, match="the database is newer than this release"):
         rolled.office.by_hand("share", rolled.earlier, told=rolled.former)
 
