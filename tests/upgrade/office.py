@@ -25,7 +25,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from tests.upgrade.releases import Release
 
 SERVICES = ("intake", "assessment", "referral", "notify", "share")
-PATIENCE = 60.0
+PATIENCE = 120.0
+"""Seconds; a machine that does much else at the same time needs them."""
 
 
 @dataclass
@@ -35,7 +36,9 @@ class Office:
     data: Path
     release: Release
     hands: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
-    """Processes of services that the test started itself."""
+    """Processes of services that the test started itself, and that are to be spoken with."""
+    started: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    """All of them, whatever became of them."""
     told: dict[str, tuple[list[str], dict[str, str]]] = field(default_factory=dict)
     """By service: what its process was started with, and its environment."""
     _tokens: dict[str, str] = field(default_factory=dict)
@@ -98,14 +101,14 @@ class Office:
 
     def pull_the_plug(self) -> None:
         """SIGKILL to the supervisor and to all that it and the test started."""
+        for process in self.started:
+            process.kill()
+            process.wait(60)
+        self.hands.clear()
         supervisor = psutil.Process(self.state["pid"])
         family = [supervisor, *supervisor.children(recursive=True)]
-        for started in self.hands.values():
-            started.kill()
-            started.wait(60)
-        self.hands.clear()
         supervisor.kill()
-        until(lambda: all(gone(process.pid) for process in family), what="the office to end")
+        until(lambda: all(gone(each.pid) for each in family), what="the office to end")
 
     def by_hand(self, service: str, release: Release, *, told: dict[str, str] | None = None, **extra: str) -> None:
         """Starts a service's process of a release, with what the office told it, and waits until it is ready."""
@@ -113,22 +116,24 @@ class Office:
         environment = environment if told is None else told
         self.told[service] = command, environment
         with (self.data / "logs" / f"{service}.by-hand.out").open("ab") as output:
-            self.hands[service] = subprocess.Popen(
+            process = subprocess.Popen(
                 [release.python, *command],
                 cwd=release.source,
                 env={**environment, **extra},
                 stdout=output,
                 stderr=output,
             )
+        self.started.append(process)
 
         def ready() -> bool:
-            ended = self.hands[service].poll()
+            ended = process.poll()
             assert ended is None, f"{service} ended ({ended}) at its start: {self.output(service)[-2000:]}"
             with contextlib.suppress(httpx.HTTPError):
                 return httpx.get(f"http://127.0.0.1:{environment['KINTSUGI_HTTP_PORT']}/readyz").status_code == 200
             return False
 
         until(ready, what=f"{service} to be ready")
+        self.hands[service] = process
 
     def moved(self, service: str) -> None:
         """Tells the office's commands the port of a process that the test started."""

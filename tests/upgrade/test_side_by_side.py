@@ -13,7 +13,7 @@ from tests.upgrade.cases import address, assess, choose, notices, open_case
 from tests.upgrade.office import SERVICES, Office, free_port, office, until
 from tests.upgrade.releases import PRESENT, ROOT, Release
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 NAMES = ("Amal", "Basim", "Celine", "Dalia", "Emre", "Farah")
 

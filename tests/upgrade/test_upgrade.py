@@ -27,7 +27,7 @@ from tests.upgrade.cases import (
 from tests.upgrade.office import SERVICES, Office, office, until
 from tests.upgrade.releases import PRESENT, Release, provenance
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 PLANTED = Path(__file__).parent / "planted"
 STREAM = f"xa.share.{PARTNER}.wage-claims.v1"
