@@ -359,6 +359,28 @@ class Consumption(Generic[S]):
                 await asyncio.sleep(wait * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
                 wait = min(wait * 2, 2.0)
 
+    async def follow_positions(self) -> bool:
+        """Goes to the positions in the database where another process moved them; returns whether it had to.
+
+        A rebuild moves them while the collector runs. Without this it would be seen on a partition only when its next
+        record comes. Raises the database's own errors.
+        """
+        async with self._busy:
+            places = list(self._positions)
+            if self.consumer is None or not places:
+                return False
+            async with self._core.reading.connect() as connection:
+                rows = (await connection.execute(sql.LOAD_POSITIONS, {"topics": self._core.topics})).all()
+            stored = {TopicPartition(row.topic, row.partition): row.next_offset for row in rows}
+            if all(stored.get(place) == self._positions[place] for place in places):
+                return False
+            # What a poll under way brings was read at the old positions: taken, it would pass over what is read again.
+            self._generation += 1
+            await self._to_positions(places)
+            self._generation += 1
+        log.info("positions_followed", partitions=len(places))
+        return True
+
     async def _to_positions(self, places: Sequence[TopicPartition]) -> None:
         consumer = self.consumer
         if consumer is None or not places:

@@ -19,8 +19,8 @@ _STATEMENTS = (
 async def rebuild(collector: Collector, url: str) -> None:
     """Empties the collector's table and moves its positions to the first record; it may run meanwhile.
 
-    A running collector finds its positions moved and reads again; a stopped one does when it starts. Until it has
-    read to the end, its table holds a part of the rows.
+    A running collector finds its positions moved within seconds and reads again; a stopped one does when it starts.
+    Until it has read to the end, its table holds a part of the rows.
     """
     engine = create_async_engine(url, poolclass=NullPool, hide_parameters=True)
     try:

@@ -60,6 +60,8 @@ SENDING_SECONDS = 20.0
 RELAY_SECONDS = 10.0
 STUCK_SECONDS = 60.0
 TIDY_SECONDS = 3600.0
+FOLLOW_SECONDS = 1.0
+"""How often a collector looks whether a rebuild moved its positions."""
 OWED_SECONDS = 0.5
 _UNWATCHED = frozenset({"housekeeping", "figures", "redeployed"})
 """Loops that nobody waits for: where they hang, nothing is lost, so they do not end the process."""
@@ -132,7 +134,9 @@ class ServiceProcess:
             Loop("housekeeping", self._tidy, TIDY_SECONDS),
             Loop("figures", Figures(self._core, self._consumption.lag).set, FIGURES_SECONDS),
         ]
-        if not self._collects:
+        if self._collects:
+            self._loops.append(Loop("positions", self._follow, FOLLOW_SECONDS))
+        else:
             self._loops += [
                 *self._wakened,
                 Loop("gaps", self._owed.look_for_gaps, GAP_SECONDS),
@@ -304,6 +308,10 @@ class ServiceProcess:
     async def _tidy(self, _beat: Beat) -> bool:
         for name in await tidy(self._engine):
             log.info("part_made_or_dropped", name=name)
+        return False
+
+    async def _follow(self, _beat: Beat) -> bool:
+        await self._consumption.follow_positions()
         return False
 
     async def _circuit(self) -> str | None:
